@@ -1,0 +1,40 @@
+"""What a judge is: data and pure functions, and the one way to put an item to an engine (`judge_pair`).
+
+Imports no Ray, no optimizer and no registry.
+"""
+
+from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
+from judge_serve.judging.errors import EngineError, PromptTooLongError, RefusedInputError
+from judge_serve.judging.judge import Judge, ModelIdentity, RetryPolicy, Sampling, judge_pair
+from judge_serve.judging.judge_file import JudgeFile, load_judge_file
+from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
+from judge_serve.judging.program import Demonstration, Program
+from judge_serve.judging.release import Release
+from judge_serve.judging.scale import Scale
+from judge_serve.judging.task import Example, Item, Task
+
+__all__ = [
+    "AnswerMode",
+    "Demonstration",
+    "Engine",
+    "EngineError",
+    "EngineReply",
+    "EngineRequest",
+    "Example",
+    "InvalidReason",
+    "Item",
+    "Judge",
+    "JudgeFile",
+    "Judgment",
+    "ModelIdentity",
+    "Program",
+    "PromptTooLongError",
+    "RefusedInputError",
+    "Release",
+    "RetryPolicy",
+    "Sampling",
+    "Scale",
+    "Task",
+    "judge_pair",
+    "load_judge_file",
+]

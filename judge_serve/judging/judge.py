@@ -1,0 +1,160 @@
+"""The judge: task + program + model + sampling + answer mode, and the one way to put an item to it."""
+
+from __future__ import annotations
+
+import time
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
+from judge_serve.judging.errors import EngineError, PromptTooLongError
+from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
+from judge_serve.judging.parsing import Reading, parse_reply, read_expected
+from judge_serve.judging.program import Program
+from judge_serve.judging.rendering import render_messages, reply_schema
+from judge_serve.judging.task import Item, Task
+
+TOP_LOGPROBS = 20  # the most that OpenAI and vLLM return by default
+
+
+class Sampling(BaseModel):
+    """Decoding settings of the free-text modes; `expected` always reads one greedy token."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(0.0, ge=0.0, le=2.0)
+    max_tokens: int = Field(128, ge=8, le=8_192)
+    seed: int = 0
+
+
+class ModelIdentity(BaseModel):
+    """Which weights answer: name as served and the revision (commit, checksum or endpoint)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    revision: str = "unknown"
+
+
+class Judge(BaseModel):
+    """Everything that decides a judgment, as plain data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task = Task()
+    program: Program
+    model: ModelIdentity
+    sampling: Sampling = Sampling()
+    mode: AnswerMode = AnswerMode.GENERATE
+
+    @model_validator(mode="after")
+    def _check_demonstrations(self) -> Judge:
+        off_scale = [d.rating for d in self.program.demonstrations if d.rating not in self.task.scale.ratings]
+        if off_scale:
+            raise ValueError(f"demonstration ratings {off_scale} are off scale {self.task.scale}")
+        return self
+
+
+class RetryPolicy(BaseModel):
+    """Patience with a failing engine, per judge call."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempts: int = Field(5, ge=1)
+    first_wait_s: float = Field(0.2, ge=0.0)
+    longest_wait_s: float = Field(20.0, ge=0.0)
+
+
+def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineRequest:
+    """The request of one judge call: identical bytes wherever the same judge meets the same item."""
+    messages = tuple(render_messages(judge.task, judge.program, judge.mode, item))
+    sampling = judge.sampling
+    if judge.mode is AnswerMode.EXPECTED:
+        digits = tuple(str(rating) for rating in judge.task.scale.ratings)
+        return EngineRequest(messages, max_tokens=1, choices=digits, top_logprobs=TOP_LOGPROBS)
+    return EngineRequest(
+        messages,
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        seed=sampling.seed + occurrence,
+        json_schema=reply_schema(judge.task.scale) if judge.mode is AnswerMode.GUIDED else None,
+    )
+
+
+async def judge_pair(
+    judge: Judge, item: Item, engine: Engine, *, occurrence: int = 0, retry: RetryPolicy | None = None
+) -> Judgment:
+    """Judge one query-document pair: render, send, read strictly, record.
+
+    A reply is asked for once; only engine failures are retried, never an unreadable reply.
+
+    Raises:
+        EngineError: the engine did not answer after all attempts; nothing was judged.
+    """
+    request = build_request(judge, item, occurrence)
+    started = time.perf_counter()
+    try:
+        reply = await _complete(engine, request, retry or RetryPolicy())
+    except PromptTooLongError as error:
+        reply = EngineReply(text=str(error), finish_reason="refused")
+        reading = Reading(None, None, InvalidReason.PROMPT_TOO_LONG)
+        return _record(judge, item, reply, reading, None, occurrence, time.perf_counter() - started)
+    latency_s = time.perf_counter() - started
+    if judge.mode is AnswerMode.EXPECTED:
+        if reply.first_token_logprobs is None:
+            raise EngineError(
+                f"model {judge.model.name!r} returned no token probabilities, which mode 'expected' needs; "
+                "choose mode 'generate' or 'guided' for this endpoint",
+                is_retryable=False,
+            )
+        expected = read_expected(reply.first_token_logprobs, judge.task.scale)
+        reading = Reading(expected.rating, None, expected.invalid_reason)
+        return _record(judge, item, reply, reading, expected.expected_rating, occurrence, latency_s)
+    reading = parse_reply(reply.text, reply.finish_reason, judge.task.scale)
+    return _record(judge, item, reply, reading, None, occurrence, latency_s)
+
+
+async def _complete(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
+    backoff = wait_random_exponential(multiplier=retry.first_wait_s, max=retry.longest_wait_s)
+
+    def wait_s(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked_s = error.retry_after_s if isinstance(error, EngineError) else None
+        return max(backoff(state), min(asked_s or 0.0, retry.longest_wait_s))
+
+    attempts = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, EngineError) and error.is_retryable),
+        stop=stop_after_attempt(retry.attempts),
+        wait=wait_s,
+        reraise=True,
+    )
+    return await attempts(engine.complete, request)
+
+
+def _record(
+    judge: Judge,
+    item: Item,
+    reply: EngineReply,
+    reading: Reading,
+    expected_rating: float | None,
+    occurrence: int,
+    latency_s: float,
+) -> Judgment:
+    return Judgment(
+        query_id=item.query_id,
+        doc_id=item.doc_id,
+        rating=reading.rating,
+        expected_rating=expected_rating,
+        explanation=reading.explanation,
+        invalid_reason=reading.invalid_reason,
+        raw_reply=reply.text,
+        finish_reason=reply.finish_reason,
+        program=judge.program.digest,
+        model=judge.model.name,
+        mode=judge.mode,
+        occurrence=occurrence,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        latency_s=latency_s,
+    )

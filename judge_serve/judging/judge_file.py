@@ -1,0 +1,45 @@
+"""The judge file (TOML): task wording, scale anchors and the prompt that serves as baseline."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge import Judge, ModelIdentity, Sampling
+from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.program import Program
+from judge_serve.judging.task import Task
+
+
+class JudgeFile(BaseModel):
+    """A judge without its model: what a person writes and keeps under version control."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task = Task()
+    program: Program
+    sampling: Sampling = Sampling()
+
+    def judge(self, model: ModelIdentity, mode: AnswerMode) -> Judge:
+        """This judge on a model, in an answer mode."""
+        return Judge(task=self.task, program=self.program, model=model, sampling=self.sampling, mode=mode)
+
+
+def load_judge_file(path: Path) -> JudgeFile:
+    """Read and check a judge file.
+
+    Raises: RefusedInputError naming the file, the key and what is wrong.
+    """
+    try:
+        return JudgeFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise RefusedInputError(f"{path}: no such judge file; give one with --judge FILE") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RefusedInputError(f"{path}: {where}: {first['msg']}") from error
+    except (OSError, ValueError) as error:  # unreadable file, bad UTF-8, bad TOML
+        raise RefusedInputError(f"{path}: not a readable judge file ({error})") from error

@@ -1,0 +1,68 @@
+"""A judgment: the record of one judge call, holding a rating or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AnswerMode(StrEnum):
+    """How a rating is read from the model."""
+
+    GENERATE = "generate"  # the model writes JSON freely
+    GUIDED = "guided"  # decoding constrained to the JSON schema
+    EXPECTED = "expected"  # one token; the rating is the expectation over the digits' probabilities
+
+
+class InvalidReason(StrEnum):
+    """Why a reply holds no rating."""
+
+    NOT_JSON = "not_json"
+    TRUNCATED = "truncated"
+    OFF_SCALE = "off_scale"
+    NOT_AN_INTEGER = "not_an_integer"
+    MISSING_FIELD = "missing_field"
+    EMPTY_EXPLANATION = "empty_explanation"
+    EXTRA_TEXT = "extra_text"
+    REFUSAL = "refusal"
+    PROMPT_TOO_LONG = "prompt_too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One judge call: exactly one of `rating` and `invalid_reason` is set.
+
+    Attributes:
+        expected_rating: fractional rating, in `expected` mode only.
+        program: digest of the program that was judged with.
+        occurrence: number of this repetition within a study.
+        latency_s: seconds from first send to reply, retries included.
+        cached: whether a stored judgment answered instead of a model.
+    """
+
+    query_id: str
+    doc_id: str
+    rating: int | None
+    expected_rating: float | None
+    explanation: str | None
+    invalid_reason: InvalidReason | None
+    raw_reply: str
+    finish_reason: str
+    program: str
+    model: str
+    mode: AnswerMode
+    occurrence: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_s: float = 0.0
+    cached: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the judgment holds a rating."""
+        return self.rating is not None
+
+    @property
+    def value(self) -> float | None:
+        """What the figures use: the expected rating where there is one, the rating otherwise."""
+        return self.expected_rating if self.expected_rating is not None else self.rating

@@ -1,0 +1,66 @@
+"""The program: the text part of a judge that optimizers may change, as plain data.
+
+Scale, answer format and delimiters are not part of it; `rendering` adds them from the task.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from judge_serve.judging.content_key import digest_of
+
+MAX_SECTION_CHARS = 20_000
+
+
+class Demonstration(BaseModel):
+    """A solved example shown to the model: always the human rating, always from the training split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str = Field(min_length=1)
+    document: str = Field(min_length=1)
+    rating: int
+    explanation: str = Field(min_length=1)
+
+
+class Program(BaseModel):
+    """Named instruction sections in order, one-line bullets, demonstrations."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sections: dict[str, str]
+    bullets: tuple[str, ...] = ()
+    demonstrations: tuple[Demonstration, ...] = ()
+
+    @field_validator("sections")
+    @classmethod
+    def _check_sections(cls, sections: dict[str, str]) -> dict[str, str]:
+        if not any(text.strip() for text in sections.values()):
+            raise ValueError("a program needs at least one section with text")
+        too_long = [name for name, text in sections.items() if len(text) > MAX_SECTION_CHARS]
+        if too_long:
+            raise ValueError(f"sections {too_long} exceed {MAX_SECTION_CHARS} characters")
+        return sections
+
+    @field_validator("bullets")
+    @classmethod
+    def _check_bullets(cls, bullets: tuple[str, ...]) -> tuple[str, ...]:
+        if any("\n" in bullet or not bullet.strip() for bullet in bullets):
+            raise ValueError("a bullet is one non-empty line")
+        return bullets
+
+    @property
+    def instruction(self) -> str:
+        """All sections as one text."""
+        return "\n\n".join(text.strip() for text in self.sections.values() if text.strip())
+
+    def with_sections(self, sections: dict[str, str]) -> Program:
+        """The same program with other section texts."""
+        return Program(sections=sections, bullets=self.bullets, demonstrations=self.demonstrations)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the text: equal programs have equal digests in every process."""
+        return digest_of(self.model_dump(mode="json"))

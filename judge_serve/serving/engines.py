@@ -1,0 +1,121 @@
+"""Engines: a model behind a Ray Serve handle, and any OpenAI-compatible endpoint over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field
+
+from judge_serve.judging.engine import EngineReply, EngineRequest
+from judge_serve.judging.errors import EngineError
+from judge_serve.serving.openai_wire import from_chat_body, to_chat_body, to_engine_error
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentHandle
+
+
+class HttpEngineConfig(BaseModel):
+    """How to reach an OpenAI-compatible endpoint; the key is passed apart and never stored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    model: str
+    is_vllm: bool = False
+    is_reasoning: bool = False
+    timeout_s: float = Field(300.0, gt=0)
+    connect_timeout_s: float = Field(10.0, gt=0)
+    max_connections: int = Field(256, ge=1)
+
+
+class HttpEngine:
+    """Engine over `POST {base_url}/chat/completions`; sends each request once."""
+
+    def __init__(self, config: HttpEngineConfig, api_key: str | None = None) -> None:
+        self._config = config
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = httpx.AsyncClient(
+            base_url=config.base_url.rstrip("/") + "/",
+            headers=headers,
+            timeout=httpx.Timeout(config.timeout_s, connect=config.connect_timeout_s),
+            limits=httpx.Limits(max_connections=config.max_connections),
+        )
+
+    @property
+    def model(self) -> str:
+        """Name of the model that answers."""
+        return self._config.model
+
+    async def complete(self, request: EngineRequest) -> EngineReply:
+        """See `Engine.complete`."""
+        config = self._config
+        source = f"endpoint {config.base_url}"
+        body = to_chat_body(request, config.model, is_vllm=config.is_vllm, is_reasoning=config.is_reasoning)
+        try:
+            response = await self._client.post("chat/completions", json=body)
+        except httpx.TransportError as error:
+            raise EngineError(
+                f"cannot reach {source} ({type(error).__name__}); check the address and that it is running"
+            ) from error
+        if response.status_code != httpx.codes.OK:
+            raise to_engine_error(response.status_code, response.text, source, _retry_after_s(response))
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise EngineError(f"{source} answered 200 without JSON; check the address", is_retryable=False) from error
+        return from_chat_body(answer, source)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+class ServeHandleEngine:
+    """Engine over the handle of a `JudgeModel` deployment, from inside the Ray cluster."""
+
+    def __init__(self, handle: DeploymentHandle, model: str, timeout_s: float = 600.0) -> None:
+        self._handle = handle
+        self._model = model
+        self._timeout_s = timeout_s
+
+    @property
+    def model(self) -> str:
+        """Name of the model that answers."""
+        return self._model
+
+    async def complete(self, request: EngineRequest) -> EngineReply:
+        """See `Engine.complete`."""
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
+
+        source = f"model {self._model!r} on Ray Serve"
+        body = to_chat_body(request, self._model, is_vllm=True)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._handle.complete.remote(body)
+        except TimeoutError as error:
+            raise EngineError(f"{source} did not answer in {self._timeout_s:.0f} s") from error
+        except (RayError, RayServeException) as error:
+            raise EngineError(f"{source} failed ({type(error).__name__})") from error
+        if "error" in answer:
+            raise to_engine_error(int(answer["error"]["code"]), str(answer["error"]["message"]), source)
+        return from_chat_body(answer, source)
+
+    async def close(self) -> None:
+        """Nothing to release: Serve owns the handle."""
+
+
+def connect_serve_engine(app_name: str, deployment: str, model: str) -> ServeHandleEngine:
+    """Engine for a deployment of a running application, from any process of its Ray cluster."""
+    from ray import serve
+
+    return ServeHandleEngine(serve.get_deployment_handle(deployment, app_name), model)
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers.get("retry-after", "")))
+    except ValueError:
+        return None  # absent or an HTTP date, which model endpoints do not send
