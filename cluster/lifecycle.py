@@ -133,6 +133,16 @@ def deploy(
     )
 
 
+def attach(address: str) -> None:
+    """Connect this process to a running local Ray."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, RuntimeError) as error:
+        raise ServingFailedError(f"cannot connect to the running Ray at {address} ({error})") from error
+
+
 def stop_serving() -> None:
     """Stop Serve if it runs on the connected Ray."""
     import ray

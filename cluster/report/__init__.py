@@ -1,1 +1,1 @@
-"""x."""
+"""Reports of runs as self-contained HTML."""

@@ -33,6 +33,9 @@ class EngineError(RuntimeError):
 class PromptTooLongError(EngineError):
     """The rendered prompt and its answer do not fit the model's context; judged as `prompt_too_long`."""
 
+    def __init__(self, message: str, *, is_retryable: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message, is_retryable=is_retryable, retry_after_s=retry_after_s)
+
 
 def _rebuild_engine_error(
     kind: type[EngineError], message: str, is_retryable: bool, retry_after_s: float | None

@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError, PromptTooLongError
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
-from judge_serve.judging.parsing import Reading, parse_reply, read_expected
+from judge_serve.judging.parsing import Reading, parse_reply, read_expected, storable
 from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import render_messages, reply_schema
 from judge_serve.judging.task import Item, Task
@@ -37,6 +37,13 @@ class ModelIdentity(BaseModel):
     revision: str = "unknown"
 
 
+def check_demonstrations(program: Program, task: Task) -> None:
+    """Raise ValueError if a demonstration shows a rating that the task's scale does not hold."""
+    off_scale = [shown.rating for shown in program.demonstrations if shown.rating not in task.scale.ratings]
+    if off_scale:
+        raise ValueError(f"demonstration ratings {off_scale} are off scale {task.scale}")
+
+
 class Judge(BaseModel):
     """Everything that decides a judgment, as plain data."""
 
@@ -50,9 +57,7 @@ class Judge(BaseModel):
 
     @model_validator(mode="after")
     def _check_demonstrations(self) -> Judge:
-        off_scale = [d.rating for d in self.program.demonstrations if d.rating not in self.task.scale.ratings]
-        if off_scale:
-            raise ValueError(f"demonstration ratings {off_scale} are off scale {self.task.scale}")
+        check_demonstrations(self.program, self.task)
         return self
 
 
@@ -101,7 +106,7 @@ async def judge_pair(
         reading = Reading(None, None, InvalidReason.PROMPT_TOO_LONG)
         return _record(judge, item, reply, reading, None, occurrence, time.perf_counter() - started)
     latency_s = time.perf_counter() - started
-    if judge.mode is AnswerMode.EXPECTED:
+    if judge.mode is AnswerMode.EXPECTED and reply.finish_reason != "content_filter":
         if reply.first_token_logprobs is None:
             raise EngineError(
                 f"model {judge.model.name!r} returned no token probabilities, which mode 'expected' needs; "
@@ -148,7 +153,7 @@ def _record(
         expected_rating=expected_rating,
         explanation=reading.explanation,
         invalid_reason=reading.invalid_reason,
-        raw_reply=reply.text,
+        raw_reply=storable(reply.text),
         finish_reason=reply.finish_reason,
         program=judge.program.digest,
         model=judge.model.name,

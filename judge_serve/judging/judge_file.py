@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge import Judge, ModelIdentity, Sampling
+from judge_serve.judging.judge import Judge, ModelIdentity, Sampling, check_demonstrations
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Task
@@ -22,6 +22,11 @@ class JudgeFile(BaseModel):
     task: Task = Task()
     program: Program
     sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _check_demonstrations(self) -> JudgeFile:
+        check_demonstrations(self.program, self.task)
+        return self
 
     def judge(self, model: ModelIdentity, mode: AnswerMode) -> Judge:
         """This judge on a model, in an answer mode."""

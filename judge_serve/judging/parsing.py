@@ -90,13 +90,18 @@ def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> Ex
     for token, logprob in top_logprobs:
         digit = token.strip()
         if len(digit) == 1 and digit in "0123456789" and int(digit) in weights and math.isfinite(logprob):
-            weights[int(digit)] += math.exp(logprob)
+            weights[int(digit)] += math.exp(min(logprob, 0.0))  # above 0 only by a broken endpoint: no overflow
     total = sum(weights.values())
     if total <= 0.0:
         return ExpectedReading(None, None, InvalidReason.OFF_SCALE)
     expected = sum(rating * weight for rating, weight in weights.items()) / total
     expected = min(max(expected, float(scale.minimum)), float(scale.maximum))
     return ExpectedReading(expected, scale.nearest(expected), None)
+
+
+def storable(text: str) -> str:
+    """The text with what UTF-8 files and databases refuse (NUL, lone surrogates) replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _read_fields(pairs: _Object, scale: Scale) -> Reading:
@@ -112,7 +117,7 @@ def _read_fields(pairs: _Object, scale: Scale) -> Reading:
         return _invalid(InvalidReason.OFF_SCALE)
     if not isinstance(explanation, str):
         return _invalid(InvalidReason.MISSING_FIELD)
-    explanation = _UNSTORABLE.sub("\ufffd", explanation).strip()
+    explanation = storable(explanation).strip()
     if not explanation:
         return _invalid(InvalidReason.EMPTY_EXPLANATION)
     return Reading(rating, explanation, None)

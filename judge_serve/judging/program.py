@@ -5,9 +5,11 @@ Scale, answer format and delimiters are not part of it; `rendering` adds them fr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from judge_serve.judging.content_key import digest_of
 
@@ -26,13 +28,31 @@ class Demonstration(BaseModel):
 
 
 class Program(BaseModel):
-    """Named instruction sections in order, one-line bullets, demonstrations."""
+    """Named instruction sections in order, one-line bullets, demonstrations.
+
+    In JSON the sections are (name, text) pairs: their order is part of the prompt, and writers sort object keys.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sections: dict[str, str]
     bullets: tuple[str, ...] = ()
     demonstrations: tuple[Demonstration, ...] = ()
+
+    @field_validator("sections", mode="before")
+    @classmethod
+    def _read_pairs(cls, sections: Any) -> Any:
+        if not isinstance(sections, list):
+            return sections
+        if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in sections):
+            raise ValueError("sections are a table of texts or a list of [name, text] pairs")
+        if len({name for name, _ in sections}) != len(sections):
+            raise ValueError("section names repeat")
+        return dict(sections)
+
+    @field_serializer("sections", when_used="json")
+    def _write_pairs(self, sections: dict[str, str]) -> list[list[str]]:
+        return [[name, text] for name, text in sections.items()]
 
     @field_validator("sections")
     @classmethod
@@ -59,6 +79,12 @@ class Program(BaseModel):
     def with_sections(self, sections: dict[str, str]) -> Program:
         """The same program with other section texts."""
         return Program(sections=sections, bullets=self.bullets, demonstrations=self.demonstrations)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Program:
+        """A copy that takes its own digest."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
 
     @cached_property
     def digest(self) -> str:

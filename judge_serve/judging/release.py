@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ class Release(BaseModel):
     calibration: None = None
     parents: tuple[str, ...] = ()
     evidence: dict[str, Any] = {}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Release:
+        """A copy that takes its own digest."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
 
     @cached_property
     def digest(self) -> str:
@@ -71,11 +78,14 @@ class Release(BaseModel):
         content = {key: value for key, value in document.items() if key != "digest"}
         try:
             release = cls.model_validate(content)
+            digest = release.digest
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise RefusedInputError(f"{source}: {where}: {first['msg']}") from error
-        if release.digest != document["digest"]:
+        except (ValueError, RecursionError) as error:  # evidence that has no JSON form, nested too deep
+            raise RefusedInputError(f"{source}: not a JSON release document ({error})") from error
+        if digest != document["digest"]:
             raise RefusedInputError(
                 f"{source}: digest {str(document['digest'])[:SHORT_ID_CHARS]} does not match its content "
                 f"({release.id}); it was changed after release, import the original"
@@ -85,4 +95,8 @@ class Release(BaseModel):
     @classmethod
     def from_file(cls, path: Path) -> Release:
         """Read a `release.json`; same errors as `from_json`."""
-        return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RefusedInputError(f"{path}: not a readable release file ({error})") from error
+        return cls.from_json(text, str(path))

@@ -21,12 +21,13 @@ Message = dict[str, str]
 
 # `<` opens our tags and the control tokens of most chat templates; `[INST]`-like words those of others.
 _BRACKET_TOKEN = re.compile(r"\[(?=/?[A-Z_]{2,}\])")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # has no UTF-8 form: no engine can be sent one
 _MAX_EXPLANATION_CHARS = 300  # bound of the JSON schema in `guided` mode
 
 
 def escape(text: str) -> str:
     """Make untrusted text unable to close a tag or to form a control token; other text is unchanged."""
-    return _BRACKET_TOKEN.sub("&#91;", text.replace("<", "&lt;"))
+    return _BRACKET_TOKEN.sub("&#91;", _LONE_SURROGATE.sub("\ufffd", text).replace("<", "&lt;"))
 
 
 def render_item(query: str, document: str) -> str:

@@ -1,6 +1,6 @@
 """Endpoint keys: SHA-256 hashes in the file named by `RELEVANCE_JUDGE_API_KEYS_FILE`, compared in constant time.
 
-One 64-digit hash a line, `#` starts a comment. Make one with `printf %s KEY | sha256sum`. Keys are random and
+One 64-digit hash a line, `#` starts a comment. Make a line with `printf %s KEY | sha256sum`. Keys are random and
 long, so a plain hash suffices.
 """
 
@@ -48,8 +48,10 @@ def load_api_keys() -> ApiKeys | None:
 
 @lru_cache(maxsize=2)
 def _read(path: str, _changed_ns: int) -> ApiKeys:
-    lines = [line.split("#")[0].strip().lower() for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    hashes = frozenset(line for line in lines if line)
+    lines = [
+        line.split("#")[0].strip().lower() for line in Path(path).read_bytes().decode(errors="replace").splitlines()
+    ]
+    hashes = frozenset(line.removesuffix("  -") for line in lines if line)  # sha256sum names its input: -
     if not hashes or not all(_HASH.fullmatch(line) for line in hashes):
         raise RefusedInputError(f"{path}: expected one SHA-256 hash (64 hex digits) a line; see docs/security.md")
     return ApiKeys(hashes)

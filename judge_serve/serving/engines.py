@@ -9,7 +9,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError
+from judge_serve.judging.errors import EngineError, RefusedInputError
 from judge_serve.serving.openai_wire import from_chat_body, to_chat_body, to_engine_error
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ class HttpEngine:
 
     def __init__(self, config: HttpEngineConfig, api_key: str | None = None) -> None:
         self._config = config
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._api_key = (api_key or "").strip()  # secrets read from files end in a line break
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            raise RefusedInputError("RELEVANCE_JUDGE_MODEL_KEY holds characters that no key has; set it again")
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         self._client = httpx.AsyncClient(
             base_url=config.base_url.rstrip("/") + "/",
             headers=headers,
@@ -55,15 +58,16 @@ class HttpEngine:
         body = to_chat_body(request, config.model, is_vllm=config.is_vllm, is_reasoning=config.is_reasoning)
         try:
             response = await self._client.post("chat/completions", json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise EngineError(
                 f"cannot reach {source} ({type(error).__name__}); check the address and that it is running"
             ) from error
         if response.status_code != httpx.codes.OK:
-            raise to_engine_error(response.status_code, response.text, source, _retry_after_s(response))
+            detail = response.text.replace(self._api_key, "***") if self._api_key else response.text
+            raise to_engine_error(response.status_code, detail, source, _retry_after_s(response))
         try:
             answer = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EngineError(f"{source} answered 200 without JSON; check the address", is_retryable=False) from error
         return from_chat_body(answer, source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,8 +12,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from judge_serve.judging import AnswerMode, EngineError, InvalidReason, Judgment, Release
+from judge_serve.judging import AnswerMode, EngineError, InvalidReason, Judgment, RefusedInputError, Release
 from judge_serve.serving.auth import load_api_keys
+
+logger = logging.getLogger(__name__)
 
 MAX_QUERY_CHARS = 10_000
 MAX_DOCUMENT_CHARS = 1_000_000
@@ -96,7 +99,9 @@ def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
 
 
 async def _on_http_error(_request: Request, error: HTTPException) -> JSONResponse:
-    return problem(error.status_code, "request not served", str(error.detail))
+    answer = problem(error.status_code, "request not served", str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _on_bad_request(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -116,8 +121,14 @@ async def _on_batch_error(_request: Request, group: ExceptionGroup[Exception]) -
 
 
 async def _check_key(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    keys = load_api_keys()
-    if keys is not None and request.url.path not in _PUBLIC_PATHS:
+    if request.url.path in _PUBLIC_PATHS:  # a broken keys file must not look like a dead process
+        return await call_next(request)
+    try:
+        keys = load_api_keys()
+    except RefusedInputError as error:
+        logger.error("nobody is let in: %s", error)
+        return problem(503, "keys not readable", "the endpoint's keys file is unusable; see its log")
+    if keys is not None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not keys.accepts(key):
             refusal = problem(401, "not authorized", "send 'Authorization: Bearer KEY' with a known key")

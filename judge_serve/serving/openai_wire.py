@@ -10,7 +10,8 @@ from judge_serve.judging.errors import EngineError, PromptTooLongError
 
 _CONTEXT_ERROR = re.compile(
     r"context_length_exceeded|maximum context length|context window|max_model_len|longer than the maximum model length"
-    r"|exceeds? the (?:model'?s? )?(?:context|maximum)",
+    r"|exceeds? the (?:model'?s? )?(?:available |maximum )?(?:context|model length|input|number of (?:input )?tokens)"
+    r"|prompt is too long",
     re.IGNORECASE,
 )
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -68,7 +69,7 @@ def from_chat_body(body: dict[str, Any], source: str) -> EngineReply:
             completion_tokens=int(usage.get("completion_tokens") or 0),
             first_token_logprobs=_first_token_logprobs(choice.get("logprobs")),
         )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise EngineError(
             f"{source} answered without a chat completion ({type(error).__name__}: {error}); "
             "check that it speaks the OpenAI chat API",
@@ -78,8 +79,9 @@ def from_chat_body(body: dict[str, Any], source: str) -> EngineReply:
 
 def to_engine_error(status: int, detail: str, source: str, retry_after_s: float | None = None) -> EngineError:
     """The exception for an error status of an endpoint."""
+    is_too_long = 400 <= status < 500 and _CONTEXT_ERROR.search(detail)
     detail = detail.strip()[:_MAX_DETAIL_CHARS]
-    if 400 <= status < 500 and _CONTEXT_ERROR.search(detail):
+    if is_too_long:
         return PromptTooLongError(detail, is_retryable=False)
     advice = {
         401: "; check RELEVANCE_JUDGE_MODEL_KEY",
@@ -96,4 +98,5 @@ def _first_token_logprobs(logprobs: Any) -> tuple[tuple[str, float], ...] | None
     content = (logprobs or {}).get("content")
     if not content:
         return None
-    return tuple((str(entry["token"]), float(entry["logprob"])) for entry in content[0]["top_logprobs"])
+    alternatives = content[0].get("top_logprobs") or ()
+    return tuple((str(entry["token"]), float(entry["logprob"])) for entry in alternatives) or None

@@ -1,0 +1,270 @@
+"""The command line `relevance-judge`: flags to configs, results to stdout, logs and progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cluster.configs import (
+    CommandConfig,
+    DemoConfig,
+    DeployConfig,
+    EvaluateConfig,
+    LabelConfig,
+    OptimizeConfig,
+    ServeConfig,
+    build_config,
+)
+from cluster.progress import Progress
+from judge_serve.judging.errors import EngineError, RefusedInputError
+from judge_serve.judging.judgment import AnswerMode
+
+EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+
+class OptimizerName(StrEnum):
+    """Optimizers that `optimize` knows."""
+
+    GEPA = "gepa"
+    MIPRO = "mipro"
+
+
+class Split(StrEnum):
+    """Splits of labelled data."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+app = typer.Typer(
+    name="relevance-judge",
+    help="Keep an LLM relevance judge good, cheap and trusted while models change under it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="embedded, catalogue name, folder, Hugging Face id, http(s)://host/v1#name."),
+]
+JudgeFileOption = Annotated[Path | None, typer.Option("--judge", help="Judge file (TOML); its prompt is the baseline.")]
+Mode = Annotated[AnswerMode | None, typer.Option("--mode", help="How a rating is read.")]
+Force = Annotated[str | None, typer.Option("--force", help="Reason for overriding the gate; it is recorded.")]
+
+
+@app.command()
+def demo(
+    out: Out = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small budget and few examples.")] = False,
+    budget: Annotated[int | None, typer.Option(help="Judge calls of the search.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """The whole loop on the embedded model and the shipped examples."""
+    from cluster.demo import default_out, run_demo
+    from cluster.tables import demo_table
+
+    flags = {"out": out or (None if config else default_out()), "quick": quick or None, "budget": budget, "seed": seed}
+    _run(DemoConfig, flags, config, dry_run, as_json, run_demo, demo_table)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[str | None, typer.Argument(help="Labelled data: file, folder or URI.")] = None,
+    judge: JudgeFileOption = None,
+    model: Model = None,
+    release: Annotated[str | None, typer.Option(help="Measure a release: id, alias or path.")] = None,
+    mode: Mode = None,
+    split: Annotated[Split | None, typer.Option()] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Measure one judge on one split."""
+    from cluster.coordinator import run_evaluate
+    from cluster.tables import evaluate_table
+
+    flags = {"data": data, "judge": judge, "model": model, "release": release, "mode": mode, "split": split}
+    flags |= {"limit": limit, "out": out}
+    _run(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
+
+
+@app.command()
+def optimize(
+    data: Annotated[str | None, typer.Argument(help="Labelled data: file, folder or URI.")] = None,
+    optimizer: Annotated[OptimizerName | None, typer.Option()] = None,
+    judge: JudgeFileOption = None,
+    model: Model = None,
+    reflection_model: Annotated[str | None, typer.Option(help="Model that writes instructions, as --model.")] = None,
+    mode: Mode = None,
+    budget: Annotated[int | None, typer.Option(help="Judge calls on train and val, baseline included.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many held-out test examples.")] = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Search a better prompt, prove it on the test split, register it."""
+    from cluster.coordinator import run_optimize
+    from cluster.tables import optimize_table
+
+    flags = {"data": data, "optimizer": optimizer, "judge": judge, "model": model, "mode": mode, "budget": budget}
+    flags |= {"reflection_model": reflection_model, "seed": seed, "limit": limit, "out": out}
+    _run(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
+
+
+@app.command()
+def serve(
+    release: Annotated[str | None, typer.Option(help="Release to serve: id, alias or path.")] = None,
+    model: Model = None,
+    judge: JudgeFileOption = None,
+    mode: Mode = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
+    port: Annotated[int | None, typer.Option()] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Serve a judge over HTTP until Ctrl-C."""
+    from cluster.deploy import run_serve
+    from cluster.tables import plain_table
+
+    flags = {"release": release, "model": model, "judge": judge, "mode": mode, "host": host, "port": port}
+    _run(ServeConfig, flags, config, dry_run, as_json, run_serve, plain_table)
+
+
+@app.command()
+def deploy(
+    release: Annotated[str | None, typer.Argument(help="Release: id, alias or path.")] = None,
+    force: Force = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a release the champion of the running endpoint."""
+    from cluster.deploy import run_deploy
+    from cluster.tables import plain_table
+
+    _run(DeployConfig, {"release": release, "force": force}, config, dry_run, as_json, run_deploy, plain_table)
+
+
+@app.command()
+def rollback(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
+    """Deploy the champion before the current one."""
+    from cluster.deploy import run_rollback
+    from cluster.tables import plain_table
+
+    def roll(_config: CommandConfig, progress: Progress) -> dict[str, Any]:
+        return run_rollback(None, progress)
+
+    _run(CommandConfig, {}, config, dry_run, as_json, roll, plain_table)
+
+
+@app.command()
+def status(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
+    """What runs, and what the registry calls champion."""
+    from cluster.deploy import run_status
+    from cluster.tables import status_table
+
+    _run(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_status(), status_table)
+
+
+@app.command()
+def label(
+    input: Annotated[str | None, typer.Argument(help="Pairs: file, folder or URI.")] = None,
+    release: Annotated[str | None, typer.Option(help="Release: id, alias or path.")] = None,
+    force: Force = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Label pairs with a release; Parquet shards out."""
+    from cluster.labeling import run_label
+    from cluster.tables import plain_table
+
+    flags = {"input": input, "release": release, "force": force, "out": out}
+    _run(LabelConfig, flags, config, dry_run, as_json, run_label, plain_table)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
+    """Look at machine, packages, model cache and stores; say what to fix."""
+    from cluster.doctor import run_doctor
+    from cluster.tables import doctor_table
+
+    result = _run(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(), doctor_table)
+    if result is not None and not result["ok"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _run(
+    kind: type[Any],
+    flags: dict[str, Any],
+    file: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    run: Callable[[Any, Progress], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any] | None:
+    """Resolve the config, run, print; known errors become one line and an exit status."""
+    from cluster.deploy import GateRefusedError
+    from cluster.lifecycle import ServingFailedError
+    from judge_serve.serving.embedded_model import ModelCacheError
+
+    try:
+        config = build_config(kind, file, flags)
+        if dry_run:
+            print(config.model_dump_json(indent=2))
+            return None
+        result = run(config, Progress())
+    except RefusedInputError as error:
+        _fail(str(error), EXIT_REFUSED)
+    except GateRefusedError as error:
+        _fail(str(error), EXIT_GATE)
+    except (EngineError, ServingFailedError, ModelCacheError) as error:
+        _fail(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        _fail("interrupted; everything started here was stopped", EXIT_INTERRUPTED)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        show(result)
+    return result
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"relevance-judge: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    level = os.environ.get("RELEVANCE_JUDGE_LOG", "WARNING").upper()
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    app()
+
+
+if __name__ == "__main__":
+    main()

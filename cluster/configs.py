@@ -1,0 +1,107 @@
+"""Configs of the commands: frozen values from defaults, a TOML file and flags, saved with each run."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from judge_serve.judging.catalogue import EMBEDDED
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judgment import AnswerMode
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+SPLIT_PATTERN = "^(train|val|test)$"
+AnyConfig = TypeVar("AnyConfig", bound="CommandConfig")
+
+
+class CommandConfig(BaseModel):
+    """Base of all command configs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EvaluateConfig(CommandConfig):
+    """Config of `evaluate`; `judge` and `model` are ignored where a `release` is given."""
+
+    data: str
+    judge: Path = EXAMPLES / "judge.toml"
+    model: str = EMBEDDED
+    release: str | None = None
+    mode: AnswerMode = AnswerMode.GENERATE
+    split: str = Field("test", pattern=SPLIT_PATTERN)
+    limit: int | None = Field(None, ge=1)
+    out: Path
+
+
+class OptimizeConfig(CommandConfig):
+    """Config of `optimize`; `limit` bounds the examples of the held-out comparison."""
+
+    data: str
+    optimizer: str
+    judge: Path = EXAMPLES / "judge.toml"
+    model: str = EMBEDDED
+    reflection_model: str | None = None
+    mode: AnswerMode = AnswerMode.GENERATE
+    budget: int = Field(300, ge=1)
+    seed: int = Field(0, ge=0)
+    limit: int | None = Field(None, ge=1)
+    out: Path
+
+
+class DemoConfig(CommandConfig):
+    """Config of `demo`."""
+
+    quick: bool = False
+    budget: int = Field(300, ge=1)
+    seed: int = Field(0, ge=0)
+    out: Path
+
+
+class ServeConfig(CommandConfig):
+    """Config of `serve`: a release (by reference) or, without one, the shipped judge on `model`."""
+
+    release: str | None = None
+    model: str = EMBEDDED
+    judge: Path = EXAMPLES / "judge.toml"
+    mode: AnswerMode = AnswerMode.GENERATE
+    host: str = "127.0.0.1"
+    port: int = Field(8_000, ge=1, le=65_535)
+
+
+class DeployConfig(CommandConfig):
+    """Config of `deploy` and `rollback`; `force` is the reason for overriding the gate."""
+
+    release: str
+    force: str | None = Field(None, min_length=3)
+
+
+class LabelConfig(CommandConfig):
+    """Config of `label`."""
+
+    input: str
+    release: str
+    force: str | None = Field(None, min_length=3)
+    out: Path
+
+
+def build_config(kind: type[AnyConfig], file: Path | None, flags: dict[str, Any]) -> AnyConfig:
+    """Values of a TOML file, overridden by the flags that were given (those not None).
+
+    Raises: RefusedInputError naming the key and what is wrong with it.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RefusedInputError(f"--config {file}: not a readable TOML file ({error})") from error
+    values.update({key: value for key, value in flags.items() if value is not None})
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RefusedInputError(f"--{key.replace('_', '-')}: {first['msg']}") from error

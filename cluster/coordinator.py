@@ -1,0 +1,233 @@
+"""The coordinator: wires data, judge, model and optimizer into runs; the composition root of measuring commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cluster.configs import EvaluateConfig, OptimizeConfig
+from cluster.measure import Measured, measure_judge
+from cluster.models import ModelChoice, resolve_model
+from cluster.progress import Progress
+from cluster.registry import Registry
+from cluster.report.html import write_report
+from cluster.run_folder import RunFolder
+from cluster.session import Session, open_session
+from cluster.stores import open_ledger, resolve_release
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge import Judge
+from judge_serve.judging.judge_file import load_judge_file
+from judge_serve.judging.release import Release
+from judge_serve.serving.home import home
+from optimize_workers.dataset import Dataset, draw_examples, load_dataset
+from optimize_workers.evaluate import Budget, EvaluationPlane
+from optimize_workers.evidence.comparison import Comparison, compare
+from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.study import Study, StudyResult, Trial, check_study
+
+
+def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
+    """Measure one judge on one split; returns the content of `result.json`."""
+    release, choice = _judge_to_measure(config)
+    dataset = load_dataset(config.data, release.judge.task.scale)
+    examples = draw_examples(dataset.by_split[config.split], config.limit)
+    _note_data(dataset, progress)
+    with open_ledger() as ledger:
+        dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, "evaluate", str(config.out)))
+        openings = ledger.count_test_openings(dataset.fingerprint)
+    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
+    with open_session(choice, home(), progress) as session:
+        title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
+        measured = measure_judge(release, examples, session.pool, progress, title)
+    result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
+    folder.write_judgments([("judge", release.id, measured.judgments, examples)])
+    folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
+    write_report(folder, "Evaluation", [("judge", measured)], result)
+    folder.write_json("result.json", result)  # written last: its presence means that the run is complete
+    return result
+
+
+def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
+    """One search, proven on the test split, registered; returns the content of `result.json`."""
+    if config.optimizer not in OPTIMIZERS:
+        raise RefusedInputError(f"unknown optimizer {config.optimizer!r}; use one of {', '.join(OPTIMIZERS)}")
+    choice = resolve_model(config.model)
+    reflection = resolve_model(config.reflection_model) if config.reflection_model else None
+    judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
+    dataset = load_dataset(config.data, judge.task.scale)
+    check_study(dataset.for_optimizers(), config.budget)
+    _note_data(dataset, progress)
+    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
+    registry = Registry(home())
+    with open_session(choice, home(), progress, reflection=reflection) as session:
+        adapted = adapt_judge(judge, dataset, session, folder, progress, config)
+    result = finish_adaptation(adapted, dataset, folder, registry, config)
+    folder.write_json("result.json", result)
+    return result
+
+
+class Adapted(NamedTuple):
+    """A search with its proof: baseline and winner measured under the same conditions on held-out examples."""
+
+    study: StudyResult
+    budget: Budget
+    baseline: Measured
+    winner: Measured
+    comparison: Comparison
+    gate: GateResult
+    test_openings: int
+
+
+def adapt_judge(
+    judge: Judge,
+    dataset: Dataset,
+    session: Session,
+    folder: RunFolder,
+    progress: Progress,
+    config: OptimizeConfig,
+) -> Adapted:
+    """Search on train and val, then compare baseline and winner on the test split."""
+    name = judge.task.name
+    budget = Budget(config.budget)
+    study = Study(
+        judge=judge,
+        data=dataset.for_optimizers(),
+        plane=EvaluationPlane(judge, session.pool, budget, progress.judged),
+        budget=budget,
+        seed=config.seed,
+        reflect=session.reflect,
+        can_propose=session.can_propose,
+        on_trial=_trial_recorder(folder, progress, budget),
+    )
+    progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
+    found = OPTIMIZERS[config.optimizer]().run(study)
+    progress.note(
+        f"{len(found.trials)} trials, {budget.used} judge calls; refused proposals: {found.refusals or 'none'}"
+    )
+    with open_ledger() as ledger:
+        test = dataset.open_split(
+            "test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path))
+        )
+        openings = ledger.count_test_openings(dataset.fingerprint)
+    examples = draw_examples(test, config.limit)
+    first = Release(name=name, judge=judge)
+    second = Release(name=name, judge=judge.model_copy(update={"program": found.winner}), parents=(first.digest,))
+    baseline = measure_judge(
+        first, examples, session.pool, progress, f"baseline on {len(examples)} held-out test examples"
+    )
+    if second.judge == first.judge:
+        progress.note("the search found nothing better than the baseline; the winner is the baseline")
+        winner = baseline
+    else:
+        winner = measure_judge(
+            second, examples, session.pool, progress, f"winner on the same {len(examples)} test examples"
+        )
+    compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
+    gate = check_gate(winner.figures, compared)
+    evidence = {
+        "dataset": {"fingerprint": dataset.fingerprint, "split": "test", "n": len(examples)},
+        "optimizer": config.optimizer,
+        "seed": config.seed,
+        "judge_calls": budget.used,
+        "baseline": _evidence_of(baseline),
+        "winner": _evidence_of(winner),
+        "comparison": _comparison_dict(compared),
+    }
+    proven = winner._replace(release=winner.release.model_copy(update={"evidence": evidence}))
+    return Adapted(found, budget, baseline, proven, compared, gate, openings)
+
+
+def finish_adaptation(
+    adapted: Adapted, dataset: Dataset, folder: RunFolder, registry: Registry, config: OptimizeConfig
+) -> dict[str, Any]:
+    """Write the run's files, register the winner, log to MLflow; returns the content of `result.json`."""
+    release = adapted.winner.release
+    result = {
+        "optimizer": config.optimizer,
+        "seed": config.seed,
+        "budget": config.budget,
+        "calls": adapted.budget.used,
+        "cached": 0,
+        "baseline": adapted.baseline.as_dict(dataset, "test"),
+        "winner": adapted.winner.as_dict(dataset, "test"),
+        "comparison": _comparison_dict(adapted.comparison),
+        "refusals": adapted.study.refusals,
+        "test_openings": adapted.test_openings,
+        "release": release.id,
+        "gate": {"passed": adapted.gate.passed, "reasons": adapted.gate.reasons},
+    }
+    arms = [("baseline", adapted.baseline), ("winner", adapted.winner)]
+    folder.write_text("release.json", release.to_json())
+    folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
+    write_report(folder, f"Optimization with {config.optimizer}", arms, result)
+    registry.register(release, gate_passed=adapted.gate.passed, gate_reasons=adapted.gate.reasons)
+    registry.log_run(
+        f"optimize {config.optimizer} {release.judge.model.name}",
+        {"optimizer": config.optimizer, "seed": config.seed, "budget": config.budget, "release": release.id},
+        {
+            "baseline_nmse": adapted.baseline.figures.nmse,
+            "baseline_validity": adapted.baseline.figures.validity,
+            "winner_nmse": adapted.winner.figures.nmse,
+            "winner_validity": adapted.winner.figures.validity,
+        },
+        [folder.path / "release.json", folder.path / "report.html"],
+    )
+    return result
+
+
+def _judge_to_measure(config: EvaluateConfig) -> tuple[Release, ModelChoice]:
+    if config.release is None:
+        choice = resolve_model(config.model)
+        judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
+        return Release(name=judge.task.name, judge=judge), choice
+    release = resolve_release(config.release).release
+    return release, choice_for(release)
+
+
+def choice_for(release: Release) -> ModelChoice:
+    """How to reach the model that a release was made for.
+
+    Raises: RefusedInputError if this machine knows the model by another revision.
+    """
+    model = release.judge.model
+    choice = resolve_model(f"{model.revision}#{model.name}" if "://" in model.revision else model.name)
+    if choice.identity != model:
+        raise RefusedInputError(
+            f"release {release.id} was made for {model.name} revision {model.revision}, "
+            f"here it is {choice.identity.revision}; adapt the judge to this revision"
+        )
+    return choice
+
+
+def _trial_recorder(folder: RunFolder, progress: Progress, budget: Budget) -> Callable[[Trial], None]:
+    def record(trial: Trial) -> None:
+        folder.append_line("candidates.jsonl", {**trial.as_dict(), "calls": budget.used})
+        kind = "all" if trial.is_full else "a minibatch of"
+        progress.note(
+            f"trial {trial.number}: NMSE {100 * (1 - trial.score):.1f}, validity {trial.validity:.2f} "
+            f"on {kind} {trial.n} validation examples; {budget.used}/{budget.total} calls"
+        )
+
+    return record
+
+
+def _evidence_of(measured: Measured) -> dict[str, Any]:
+    figures = measured.figures.as_dict()
+    kept = ("n", "valid", "invalid", "nmse", "nmse_ci95", "nmse_valid", "nmse_constant", "skill", "qwk", "bias")
+    return {key: figures[key] for key in kept}
+
+
+def _comparison_dict(compared: Comparison) -> dict[str, Any]:
+    return {"delta_nmse": compared.delta_nmse, "ci95": list(compared.ci95), "p_better": compared.p_better}
+
+
+def _note_data(dataset: Dataset, progress: Progress) -> None:
+    sizes = ", ".join(f"{split} {len(examples)}" for split, examples in dataset.by_split.items())
+    progress.phase(f"data {dataset.path}: {sizes}; fingerprint {dataset.fingerprint[:12]}")
+    if dataset.crossing_docs:
+        shown = ", ".join(sorted(dataset.crossing_docs)[:3])
+        progress.note(
+            f"{len(dataset.crossing_docs)} documents occur in more than one split, such as {shown}; "
+            "they are never shown as demonstrations"
+        )

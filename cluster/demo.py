@@ -1,0 +1,128 @@
+"""The demo: the whole loop on the embedded model and the shipped examples, nothing in it a stand-in."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cluster.configs import EXAMPLES, DemoConfig, OptimizeConfig
+from cluster.coordinator import Adapted, adapt_judge, finish_adaptation
+from cluster.deploy import deploy_release
+from cluster.labeling import label_rows
+from cluster.lifecycle import LOOPBACK
+from cluster.measure import Measured, measure_judge
+from cluster.models import resolve_model
+from cluster.progress import Progress
+from cluster.registry import Registry
+from cluster.run_folder import RunFolder
+from cluster.session import Session, open_session
+from cluster.stores import open_ledger
+from judge_serve.judging.catalogue import EMBEDDED
+from judge_serve.judging.judge_file import load_judge_file
+from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.release import Release
+from judge_serve.serving.home import home, models_dir
+from optimize_workers.dataset import load_dataset, load_items
+from optimize_workers.evidence.comparison import compare
+from optimize_workers.evidence.gate import GateResult, check_gate
+
+QUICK_BUDGET = 60
+QUICK_EXAMPLES = 16
+OVERRIDE = "demo: a weak embedded model, deployed to its own loopback endpoint only"
+
+
+def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
+    """Serve, baseline, optimize, prove, register, deploy, judge over HTTP, label; returns `result.json`."""
+    started = time.perf_counter()
+    # the demo's releases and runs stay in its own folder; only the converted model is shared
+    os.environ["RELEVANCE_JUDGE_MODELS"] = str(models_dir())
+    os.environ["RELEVANCE_JUDGE_HOME"] = str(config.out.resolve() / "home")
+    optimize = OptimizeConfig(
+        data=str(EXAMPLES / "workplace.jsonl"),
+        optimizer="mipro",
+        budget=QUICK_BUDGET if config.quick else config.budget,
+        seed=config.seed,
+        limit=QUICK_EXAMPLES if config.quick else None,
+        out=config.out,
+    )
+    choice = resolve_model(EMBEDDED)
+    judge = load_judge_file(optimize.judge).judge(choice.identity, optimize.mode)
+    dataset = load_dataset(optimize.data, judge.task.scale)
+    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
+    registry = Registry(home())
+    with open_session(choice, home(), progress) as session:
+        adapted = adapt_judge(judge, dataset, session, folder, progress, optimize)
+        result = finish_adaptation(adapted, dataset, folder, registry, optimize)
+        expected = _measure_expected(adapted, session, progress)
+        deployed, gate = _better_of(adapted, expected)
+        registered = registry.register(deployed.release, gate_passed=gate.passed, gate_reasons=gate.reasons)
+        progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
+        override = None if gate.passed else OVERRIDE
+        if override:
+            progress.note(f"deploying all the same, override recorded: {override}")
+        assert session.url is not None and choice.served is not None, "the embedded model is served by this session"
+        port = int(session.url.rsplit(":", 1)[1])
+        live = deploy_release(registered, registry, [choice.served], LOOPBACK, port, override, progress)
+        answer = _ask_endpoint(live.url, progress)
+        rows = load_items(str(EXAMPLES / "unlabelled.parquet"))
+        labels = label_rows(rows, deployed.release, session.pool, folder.path, progress)
+        progress.phase("stopping vLLM and Ray")
+    with open_ledger() as ledger:
+        openings = ledger.count_test_openings(dataset.fingerprint)
+    result.update(
+        {
+            "winner_release": result["release"],
+            "expected": expected["winner"].as_dict(dataset, "test"),
+            "expected_baseline": expected["baseline"].as_dict(dataset, "test"),
+            "release": deployed.release.id,
+            "deployed_mode": str(deployed.release.judge.mode),
+            "deployed_gate": {"passed": gate.passed, "reasons": gate.reasons, "override": override},
+            "endpoint_answer": answer,
+            "labels": labels["shards"][0],
+            "test_openings": openings,
+            "wall_s": round(time.perf_counter() - started, 1),
+        }
+    )
+    folder.write_json("result.json", result)
+    return result
+
+
+def _measure_expected(adapted: Adapted, session: Session, progress: Progress) -> dict[str, Measured]:
+    measured = {}
+    for name, source in (("baseline", adapted.baseline), ("winner", adapted.winner)):
+        judge = source.release.judge.model_copy(update={"mode": AnswerMode.EXPECTED})
+        release = Release(name=judge.task.name, judge=judge, parents=(source.release.digest,))
+        title = f"{name} in mode 'expected' on the same {len(source.examples)} test examples"
+        measured[name] = measure_judge(release, source.examples, session.pool, progress, title)
+    return measured
+
+
+def _better_of(adapted: Adapted, expected: dict[str, Measured]) -> tuple[Measured, GateResult]:
+    """The winner in the mode with the lower NMSE, held against the same baseline by the same gate."""
+    best = min(adapted.winner, expected["winner"], key=lambda measured: measured.figures.nmse)
+    if best is adapted.winner:
+        return best, adapted.gate
+    scale = best.release.judge.task.scale
+    compared = compare(adapted.baseline.judgments, best.judgments, best.examples, scale)
+    return best, check_gate(best.figures, compared)
+
+
+def _ask_endpoint(url: str, progress: Progress) -> dict[str, Any]:
+    pair = {
+        "query": "how do I reset my password",
+        "document": "Password help: open the login page, choose 'Forgot password' and follow the link in the mail.",
+    }
+    progress.phase(f"asking {url}/v1/judge")
+    response = httpx.post(f"{url}/v1/judge", json=pair, timeout=120.0)
+    response.raise_for_status()
+    answer: dict[str, Any] = response.json()
+    return {**pair, **answer}
+
+
+def default_out() -> Path:
+    """A fresh folder for a demo without `--out`."""
+    return Path("out") / time.strftime("demo-%Y%m%d-%H%M%S")

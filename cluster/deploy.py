@@ -1,0 +1,210 @@
+"""Serving, deploying and rolling back releases at the local endpoint."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import httpx
+
+from cluster.configs import DeployConfig, ServeConfig
+from cluster.coordinator import choice_for
+from cluster.lifecycle import (
+    APP_NAME,
+    INGRESS,
+    ServingFailedError,
+    attach,
+    check_port_is_free,
+    deploy,
+    local_ray,
+    serve_config,
+)
+from cluster.models import resolve_model
+from cluster.progress import Progress
+from cluster.registry import PREVIOUS, Registered, Registry
+from cluster.serve_state import ServeState, clear_state, read_state, write_state
+from cluster.session import check_gpus, prepare_models
+from cluster.stores import resolve_release
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge_file import load_judge_file
+from judge_serve.judging.release import Release
+from judge_serve.serving.auth import load_api_keys
+from judge_serve.serving.home import home
+from judge_serve.serving.served_model import ServedModel
+
+LIVE_TIMEOUT_S = 60.0
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class GateRefusedError(RuntimeError):
+    """A gate said no, or never said yes; exit status 3."""
+
+
+class Live(NamedTuple):
+    """What the endpoint runs after a deployment."""
+
+    release: str
+    url: str
+    override: str | None
+
+
+def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | None = None) -> dict[str, Any]:
+    """Serve a release until Ctrl-C (or `stop`); returns what was served."""
+    if config.host not in _LOOPBACK_HOSTS and load_api_keys() is None:
+        raise RefusedInputError(
+            f"--host {config.host} is reachable by others; set RELEVANCE_JUDGE_API_KEYS_FILE first (docs/security.md)"
+        )
+    running = read_state(home())
+    if running is not None:
+        raise RefusedInputError(f"'serve' runs already at {running.url} (process {running.pid}); stop it first")
+    release = _release_to_serve(config)
+    choice = choice_for(release)
+    if choice.served is None:
+        raise RefusedInputError(f"{choice.identity.name} is an endpoint already; serve hosts open-weight models")
+    check_port_is_free(config.host, config.port)
+    prepare_models([choice.served], progress)
+    stop = stop or _stop_on_signals()
+    with local_ray() as address:
+        check_gpus([choice.served])
+        progress.phase(f"starting vLLM with {choice.served.name}")
+        models = [choice.served]
+        deploy(_config(models, release, config.host, config.port), on_wait=progress.waiting)
+        state = ServeState(
+            pid=_own_pid(), ray_address=address, host=config.host, port=config.port, models=tuple(models)
+        )
+        write_state(home(), state)
+        try:
+            _await_live(release, progress)
+            progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
+            stop.wait()
+            progress.phase("stopping")
+        finally:
+            clear_state(home())
+    return {"release": release.id, "url": state.url}
+
+
+def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
+    """Make a release the champion of the running endpoint."""
+    registry = Registry(home())
+    registered = resolve_release(config.release, registry)
+    check_gate_passed(registered, config.force)
+    state = _require_running()
+    attach(state.ray_address)
+    import ray
+
+    try:
+        live = deploy_release(registered, registry, state.models, state.host, state.port, config.force, progress)
+    finally:
+        ray.shutdown()
+    return live._asdict()
+
+
+def run_rollback(force: str | None, progress: Progress) -> dict[str, Any]:
+    """Deploy the champion before the current one; it was let through once and needs no new gate."""
+    return run_deploy(DeployConfig(release=PREVIOUS, force=force or "rollback"), progress)
+
+
+def run_status() -> dict[str, Any]:
+    """What runs, and what the registry calls champion and previous."""
+    state = read_state(home())
+    status: dict[str, Any] = {"home": str(home()), "endpoint": None, "aliases": {}}
+    if state is not None:
+        status["endpoint"] = {"url": state.url, "pid": state.pid, "models": [m.name for m in state.models]}
+        try:
+            answer = httpx.get(f"{state.url}/readyz", timeout=5.0)
+            status["endpoint"]["ready"] = answer.status_code == httpx.codes.OK
+            status["endpoint"]["release"] = answer.json().get("release")
+        except httpx.TransportError as error:
+            status["endpoint"]["ready"] = False
+            status["endpoint"]["reason"] = f"no answer ({type(error).__name__})"
+    for entry in Registry(home()).releases():
+        for alias in entry.aliases:
+            status["aliases"][f"{entry.release.name}@{alias}"] = entry.release.id
+    return status
+
+
+def check_gate_passed(registered: Registered, force: str | None) -> None:
+    """Raise GateRefusedError unless the gate passed this release or a reason overrides it."""
+    if registered.gate_passed or force:
+        return
+    said = registered.tags.get("gate.reasons", "no gate has seen this release")
+    raise GateRefusedError(
+        f"release {registered.release.id} has not passed the gate: {said}; override with --force REASON"
+    )
+
+
+def deploy_release(
+    registered: Registered,
+    registry: Registry,
+    models: Sequence[ServedModel],
+    host: str,
+    port: int,
+    override: str | None,
+    progress: Progress,
+) -> Live:
+    """Put a release on the connected application, wait until it answers, promote it in the registry."""
+    release = registered.release
+    if release.judge.model.name not in {model.name for model in models}:
+        raise RefusedInputError(
+            f"release {release.id} needs model {release.judge.model.name!r}, the endpoint serves "
+            f"{', '.join(model.name for model in models)}; start 'relevance-judge serve --release {release.id}'"
+        )
+    progress.phase(f"deploying release {release.id}")
+    deploy(_config(models, release, host, port), on_wait=progress.waiting)
+    _await_live(release, progress)
+    recorded = override if not registered.gate_passed else None
+    registry.promote(registered, recorded)
+    return Live(release.id, f"http://{host}:{port}", recorded)
+
+
+def _release_to_serve(config: ServeConfig) -> Release:
+    if config.release is not None:
+        return resolve_release(config.release).release
+    judge = load_judge_file(config.judge).judge(resolve_model(config.model).identity, config.mode)
+    return Release(name=judge.task.name, judge=judge)
+
+
+def _config(models: Sequence[ServedModel], release: Release, host: str, port: int) -> dict[str, Any]:
+    document = {**release.model_dump(mode="json"), "digest": release.digest}
+    return serve_config([model.model_dump() for model in models], document, host=host, port=port)
+
+
+def _await_live(release: Release, progress: Progress) -> None:
+    from ray import serve
+
+    handle = serve.get_deployment_handle(INGRESS, APP_NAME)
+    deadline = time.monotonic() + LIVE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        running = handle.running.remote().result(timeout_s=LIVE_TIMEOUT_S)
+        if running.release == release.id:
+            return
+        if running.config_error:
+            raise ServingFailedError(f"the endpoint refused release {release.id}: {running.config_error}")
+        progress.waiting(f"waiting for release {release.id} to go live")
+        time.sleep(0.1)
+    raise ServingFailedError(
+        f"release {release.id} was not live after {LIVE_TIMEOUT_S:.0f} s; see 'relevance-judge status'"
+    )
+
+
+def _require_running() -> ServeState:
+    state = read_state(home())
+    if state is None:
+        raise RefusedInputError("no endpoint runs; start one with 'relevance-judge serve'")
+    return state
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _own_pid() -> int:
+    import os
+
+    return os.getpid()

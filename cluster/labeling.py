@@ -1,0 +1,100 @@
+"""Bulk labeling, simple form: rows in, Parquet shards out, all columns passed through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.configs import LabelConfig
+from cluster.coordinator import choice_for
+from cluster.deploy import check_gate_passed
+from cluster.progress import Progress
+from cluster.run_folder import RunFolder
+from cluster.session import open_session
+from cluster.stores import resolve_release
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.release import Release
+from judge_serve.judging.task import Item
+from judge_serve.serving.home import home
+from optimize_workers.dataset import load_items
+from optimize_workers.evaluate import Pool
+
+SHARD_ROWS = 1_000
+LABEL_SCHEMA = [
+    pa.field("rating", pa.int32()),
+    pa.field("expected_rating", pa.float64()),
+    pa.field("explanation", pa.string()),
+    pa.field("invalid_reason", pa.string()),
+    pa.field("release", pa.string()),
+    pa.field("model", pa.string()),
+    pa.field("mode", pa.string()),
+]
+
+
+def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
+    """Label a data set with a release; returns the content of `result.json`."""
+    registered = resolve_release(config.release)
+    check_gate_passed(registered, config.force)
+    release = registered.release
+    rows = load_items(config.input)
+    if not rows:
+        raise RefusedInputError(f"{config.input}: no rows")
+    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
+    with open_session(choice_for(release), home(), progress) as session:
+        result = label_rows(rows, release, session.pool, folder.path, progress)
+    result["override"] = config.force if not registered.gate_passed else None
+    folder.write_json("result.json", result)
+    return result
+
+
+def label_rows(
+    rows: list[tuple[Item, dict[str, Any]]], release: Release, pool: Pool, out: Path, progress: Progress
+) -> dict[str, Any]:
+    """Judge rows and write shards; a shard appears whole, in the order of its rows."""
+    progress.phase(f"labeling {len(rows)} pairs with release {release.id}", len(rows))
+    shards: list[str] = []
+    num_invalid = 0
+    for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
+        part = rows[start : start + SHARD_ROWS]
+        judgments = pool.judge([(release.judge, item, 0) for item, _ in part], progress.judged)
+        num_invalid += sum(not judgment.is_valid for judgment in judgments)
+        path = out / f"labels-{number:05d}.parquet"
+        scratch = out / f".{path.name}.tmp"
+        pq.write_table(_table(part, judgments, release), scratch)
+        scratch.rename(path)
+        shards.append(str(path))
+    return {"release": release.id, "rows": len(rows), "invalid": num_invalid, "shards": shards}
+
+
+def _table(part: list[tuple[Item, dict[str, Any]]], judgments: list[Judgment], release: Release) -> pa.Table:
+    own = {field.name for field in LABEL_SCHEMA}
+    passed = pa.Table.from_pylist(
+        [
+            {
+                **{f"input_{name}" if name in own else name: value for name, value in values.items()},
+                "query_id": item.query_id,
+                "doc_id": item.doc_id,
+            }
+            for item, values in part
+        ]
+    )
+    labels = [
+        {
+            "rating": judgment.rating,
+            "expected_rating": judgment.expected_rating,
+            "explanation": judgment.explanation,
+            "invalid_reason": judgment.invalid_reason and str(judgment.invalid_reason),
+            "release": release.id,
+            "model": judgment.model,
+            "mode": str(judgment.mode),
+        }
+        for judgment in judgments
+    ]
+    table = pa.Table.from_pylist(labels, schema=pa.schema(LABEL_SCHEMA))
+    for name in passed.column_names:
+        table = table.append_column(name, passed[name])
+    return table.select([*passed.column_names, *(field.name for field in LABEL_SCHEMA)])

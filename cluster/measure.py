@@ -1,0 +1,71 @@
+"""Measuring one judge on one split: judgments, figures and their place in `result.json`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cluster.progress import Progress
+from judge_serve.judging.judge import Judge
+from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.release import Release
+from judge_serve.judging.task import Example
+from optimize_workers.dataset import Dataset
+from optimize_workers.evaluate import EvaluationPlane, JudgeCall, Pool
+from optimize_workers.metrics import Figures, measure
+
+
+class Measured(NamedTuple):
+    """A judge with its judgments and figures on a split."""
+
+    release: Release
+    examples: Sequence[Example]
+    judgments: list[Judgment]
+    figures: Figures
+    wall_s: float
+
+    def as_dict(self, dataset: Dataset, split: str) -> dict[str, Any]:
+        """The contract's `result.json` of `evaluate`."""
+        judge = self.release.judge
+        return {
+            "dataset": {
+                "path": dataset.path,
+                "fingerprint": dataset.fingerprint,
+                "split": split,
+                "n": self.figures.n,
+                "queries": len({e.item.query_id for e in self.examples}),
+            },
+            "judge": {"release": self.release.id, "model": judge.model.name, "mode": str(judge.mode)},
+            **self.figures.as_dict(),
+            "calls": len(self.judgments),
+            "cached": sum(judgment.cached for judgment in self.judgments),
+            "prompt_tokens": sum(judgment.prompt_tokens for judgment in self.judgments),
+            "completion_tokens": sum(judgment.completion_tokens for judgment in self.judgments),
+            "wall_s": round(self.wall_s, 3),
+        }
+
+
+def measure_judge(
+    release: Release, examples: Sequence[Example], pool: Pool, progress: Progress, title: str
+) -> Measured:
+    """Judge all examples once and take the figures."""
+    judge: Judge = release.judge
+    progress.phase(title, len(examples))
+    started = time.perf_counter()
+    plane = EvaluationPlane(judge, pool, on_done=progress.judged)
+    judgments = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
+    wall_s = time.perf_counter() - started
+    figures = measure(judgments, examples, judge.task.scale)
+    progress.note(summary_line(figures))
+    return Measured(release, examples, judgments, figures, wall_s)
+
+
+def summary_line(figures: Figures) -> str:
+    """The figures that must never hide behind each other, in one line."""
+    on_valid = "-" if figures.nmse_valid is None else f"{figures.nmse_valid:.1f}"
+    skill = "-" if figures.skill is None else f"{figures.skill:+.2f}"
+    return (
+        f"NMSE {figures.nmse:.1f} ({figures.valid} valid / {figures.invalid} invalid; "
+        f"over valid {on_valid}; constant {figures.nmse_constant:.1f}, skill {skill})"
+    )

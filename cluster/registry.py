@@ -1,0 +1,160 @@
+"""The registry on MLflow: releases as prompt versions with aliases, and runs with their figures.
+
+The prompt's text is the release document itself, so that what is loaded can be checked against its digest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.release import Release
+
+CHAMPION, PREVIOUS = "champion", "previous"
+DIGEST_TAG, GATE_TAG, GATE_REASONS_TAG, OVERRIDE_TAG = "digest", "gate.passed", "gate.reasons", "deploy.override"
+MAX_TAG_CHARS = 4_000
+DEFAULT_NAME = "relevance"
+
+
+class Registered(NamedTuple):
+    """A release as the registry knows it."""
+
+    release: Release
+    version: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+
+    @property
+    def gate_passed(self) -> bool:
+        """Whether a gate said yes."""
+        return self.tags.get(GATE_TAG) == "true"
+
+
+class Registry:
+    """Releases and aliases at a tracking URI."""
+
+    def __init__(self, home: Path) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("DO_NOT_TRACK", "true")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # third-party deprecations at import
+            import mlflow
+            from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        home.mkdir(parents=True, exist_ok=True)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        self.uri = uri
+        self._artifacts = home / "mlartifacts" if uri.startswith("sqlite") else None
+        self._mlflow = mlflow
+        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def register(self, release: Release, *, gate_passed: bool | None, gate_reasons: list[str]) -> Registered:
+        """Store a release once; a known one only gets the new gate result."""
+        known = self._find(release.name, release.digest)
+        if known is None:
+            self._mlflow.genai.register_prompt(
+                name=release.name,
+                template=release.to_json(),
+                commit_message=f"{release.judge.model.name} {release.judge.mode}",
+                tags={DIGEST_TAG: release.digest},
+            )
+            known = self._require(release.name, release.digest)
+        if gate_passed is not None:
+            self._tag(known, GATE_TAG, str(gate_passed).lower())
+            self._tag(known, GATE_REASONS_TAG, "; ".join(gate_reasons) or "none")
+        return self._require(release.name, release.digest)
+
+    def resolve(self, reference: str) -> Registered:
+        """Find a release by digest prefix, `alias` or `name@alias`.
+
+        Raises: RefusedInputError if there is none, or if a prefix fits several.
+        """
+        name, _, alias = reference.rpartition("@")
+        if name or reference in (CHAMPION, PREVIOUS, "challenger"):
+            return self._by_alias(name or DEFAULT_NAME, alias)
+        fitting = [entry for entry in self.releases() if entry.release.digest.startswith(reference)]
+        if len(fitting) != 1 or len(reference) < 4:
+            found = "fits several releases" if len(fitting) > 1 else "is not in the registry"
+            raise RefusedInputError(
+                f"release {reference!r} {found} ({self.uri}); give a longer id, an alias, or a release.json"
+            )
+        return fitting[0]
+
+    def releases(self) -> list[Registered]:
+        """All releases, newest first."""
+        names = [prompt.name for prompt in self._mlflow.genai.search_prompts()]
+        return [entry for name in names for entry in self._versions(name)]
+
+    def promote(self, registered: Registered, override: str | None) -> None:
+        """Make a release the champion; the one before becomes `previous`."""
+        name = registered.release.name
+        current = self._find_alias(name, CHAMPION)
+        if current is not None and current.version != registered.version:
+            self._client.set_prompt_alias(name, PREVIOUS, current.version)
+        self._client.set_prompt_alias(name, CHAMPION, registered.version)
+        if override:
+            self._tag(registered, OVERRIDE_TAG, override)
+
+    def log_run(self, name: str, params: dict[str, Any], figures: dict[str, float], files: list[Path]) -> str:
+        """Record a run with its figures and files; returns MLflow's run id."""
+        experiment = self._mlflow.get_experiment_by_name("relevance-judge")
+        if experiment is None:
+            location = self._artifacts.as_uri() if self._artifacts else None
+            experiment_id = self._mlflow.create_experiment("relevance-judge", artifact_location=location)
+        else:
+            experiment_id = experiment.experiment_id
+        with self._mlflow.start_run(experiment_id=experiment_id, run_name=name) as run:
+            self._mlflow.log_params(params)
+            self._mlflow.log_metrics(figures)
+            for file in files:
+                self._mlflow.log_artifact(str(file))
+            return str(run.info.run_id)
+
+    def _by_alias(self, name: str, alias: str) -> Registered:
+        found = self._find_alias(name, alias)
+        if found is None:
+            raise RefusedInputError(
+                f"no release has the alias {alias!r} under {name!r}; 'relevance-judge deploy RELEASE' sets champion"
+            )
+        return found
+
+    def _find_alias(self, name: str, alias: str) -> Registered | None:
+        return next((entry for entry in self._versions(name) if alias in entry.aliases), None)
+
+    def _find(self, name: str, digest: str) -> Registered | None:
+        return next((entry for entry in self._versions(name) if entry.release.digest == digest), None)
+
+    def _require(self, name: str, digest: str) -> Registered:
+        found = self._find(name, digest)
+        assert found is not None, "a release that was just registered"
+        return found
+
+    def _versions(self, name: str) -> list[Registered]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            versions = self._client.search_prompt_versions(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+        entries = []
+        for version in versions:
+            if DIGEST_TAG not in version.tags:
+                continue  # a prompt of somebody else
+            full = self._client.get_prompt_version(name, version.version)
+            release = Release.from_json(str(full.template), f"registry {name} version {full.version}")
+            entries.append(Registered(release, str(full.version), tuple(full.aliases), dict(full.tags)))
+        return entries
+
+    def _tag(self, registered: Registered, key: str, value: str) -> None:
+        name = registered.release.name
+        self._client.set_prompt_version_tag(name, registered.version, key, value[:MAX_TAG_CHARS])

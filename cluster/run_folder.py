@@ -1,0 +1,126 @@
+"""A run's folder: resolved config, judgments, example texts, result; written so that half a file never counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.task import Example
+
+JUDGMENT_SCHEMA = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("query_id", pa.string()),
+        ("doc_id", pa.string()),
+        ("split", pa.string()),
+        ("occurrence", pa.int32()),
+        ("gold_rating", pa.float64()),
+        ("rating", pa.int32()),
+        ("expected_rating", pa.float64()),
+        ("explanation", pa.string()),
+        ("invalid_reason", pa.string()),
+        ("raw_reply", pa.string()),
+        ("finish_reason", pa.string()),
+        ("release", pa.string()),
+        ("model", pa.string()),
+        ("mode", pa.string()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("latency_s", pa.float64()),
+        ("cached", pa.bool_()),
+    ]
+)
+
+
+class RunFolder:
+    """The folder named by `--out`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: dict[str, Any]) -> RunFolder:
+        """Make the folder and write `config.json`.
+
+        Raises: RefusedInputError if a finished run lives there, or if it cannot be written.
+        """
+        if (path / "result.json").exists():
+            raise RefusedInputError(f"{path} holds a finished run; choose another --out or remove it")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path)
+            folder.write_json("config.json", config)
+        except OSError as error:
+            raise RefusedInputError(f"--out {path} cannot be written ({error.strerror}); choose another") from error
+        return folder
+
+    def write_json(self, name: str, content: Any) -> Path:
+        """Write a JSON file; it appears whole or not at all."""
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return self.write_text(name, text)
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file; it appears whole or not at all."""
+        scratch = self.path / f".{name}.tmp"
+        scratch.write_text(text, encoding="utf-8")
+        return scratch.rename(self.path / name)
+
+    def append_line(self, name: str, content: Any) -> None:
+        """Append one JSON line."""
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_judgments(self, arms: Sequence[tuple[str, str, Sequence[Judgment], Sequence[Example]]]) -> None:
+        """Write `judgments.parquet` and `examples.parquet` of (arm, release, judgments, examples) groups."""
+        rows = [
+            {
+                "arm": arm,
+                "query_id": judgment.query_id,
+                "doc_id": judgment.doc_id,
+                "split": example.split,
+                "occurrence": judgment.occurrence,
+                "gold_rating": example.gold_rating,
+                "rating": judgment.rating,
+                "expected_rating": judgment.expected_rating,
+                "explanation": judgment.explanation,
+                "invalid_reason": judgment.invalid_reason and str(judgment.invalid_reason),
+                "raw_reply": judgment.raw_reply,
+                "finish_reason": judgment.finish_reason,
+                "release": release,
+                "model": judgment.model,
+                "mode": str(judgment.mode),
+                "prompt_tokens": judgment.prompt_tokens,
+                "completion_tokens": judgment.completion_tokens,
+                "latency_s": judgment.latency_s,
+                "cached": judgment.cached,
+            }
+            for arm, release, judgments, examples in arms
+            for judgment, example in zip(judgments, examples, strict=True)
+        ]
+        self._write_table("judgments.parquet", pa.Table.from_pylist(rows, schema=JUDGMENT_SCHEMA))
+        texts = {
+            (e.item.query_id, e.item.doc_id): {
+                "query_id": e.item.query_id,
+                "doc_id": e.item.doc_id,
+                "query": e.item.query,
+                "document": e.item.document,
+                "gold_rating": e.gold_rating,
+                "explanations": list(e.explanations),
+                "split": e.split,
+            }
+            for _, _, _, examples in arms
+            for e in examples
+        }
+        self._write_table("examples.parquet", pa.Table.from_pylist(list(texts.values())))
+
+    def _write_table(self, name: str, table: pa.Table) -> None:
+        scratch = self.path / f".{name}.tmp"
+        pq.write_table(table, scratch)
+        scratch.rename(self.path / name)

@@ -1,0 +1,61 @@
+"""What this user's `serve` runs, as a small file that other commands find it by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from judge_serve.serving.served_model import ServedModel
+
+FILE_NAME = "serve.json"
+
+
+class ServeState(BaseModel):
+    """A running `serve`: its process, its Ray, its address, its models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pid: int
+    ray_address: str
+    host: str
+    port: int
+    models: tuple[ServedModel, ...]
+
+    @property
+    def url(self) -> str:
+        """Root of the HTTP endpoint."""
+        return f"http://{self.host}:{self.port}"
+
+    def serves(self, model: ServedModel) -> bool:
+        """Whether the same weights are served under the same name."""
+        return any((m.name, m.revision, m.source) == (model.name, model.revision, model.source) for m in self.models)
+
+
+def write_state(home: Path, state: ServeState) -> None:
+    """Announce a running `serve`."""
+    home.mkdir(parents=True, exist_ok=True)
+    scratch = home / f".{FILE_NAME}.tmp"
+    scratch.write_text(state.model_dump_json(indent=2), encoding="utf-8")
+    scratch.rename(home / FILE_NAME)
+
+
+def clear_state(home: Path) -> None:
+    """Withdraw the announcement."""
+    (home / FILE_NAME).unlink(missing_ok=True)
+
+
+def read_state(home: Path) -> ServeState | None:
+    """The running `serve`, or None; a file left behind by a killed process counts as none."""
+    try:
+        state = ServeState.model_validate_json((home / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+    try:
+        os.kill(state.pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return None  # somebody else's process under a recycled id
+    return state

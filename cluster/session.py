@@ -1,0 +1,115 @@
+"""A session with a model: a running `serve` of it where there is one, an own Ray and vLLM otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from cluster.lifecycle import APP_NAME, LOOPBACK, attach, deploy, free_port, local_ray, serve_config
+from cluster.models import ModelChoice, connector
+from cluster.progress import Progress
+from cluster.serve_state import read_state
+from judge_serve.judging.engine import EngineRequest
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.serving.embedded_model import ensure_embedded_model
+from judge_serve.serving.home import models_dir
+from judge_serve.serving.served_model import ServedModel
+from optimize_workers.workers import WorkerPool
+
+logger = logging.getLogger(__name__)
+
+REFLECTION_MAX_TOKENS = 1_500
+WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
+
+
+class Session:
+    """Workers of one judged model, and the reflection model where a search needs one."""
+
+    def __init__(self, choice: ModelChoice, reflection: ModelChoice | None, url: str | None) -> None:
+        self.choice = choice
+        self.url = url
+        self.pool = WorkerPool(connector(choice, APP_NAME), max_calls_in_flight=choice.max_calls_in_flight)
+        self._reflection = reflection or choice
+        self._reflection_engine = connector(self._reflection, APP_NAME)()
+        self._runner = asyncio.Runner()
+
+    @property
+    def can_propose(self) -> bool:
+        """Whether the reflection model is able to write instructions."""
+        return not self._reflection.is_weak_writer
+
+    def reflect(self, prompt: str) -> str:
+        """Complete a prompt with the reflection model."""
+        max_tokens = REFLECTION_MAX_TOKENS if self.can_propose else WEAK_REFLECTION_MAX_TOKENS
+        request = EngineRequest(({"role": "user", "content": prompt},), max_tokens=max_tokens, temperature=1.0, seed=0)
+        return self._runner.run(self._reflection_engine.complete(request)).text
+
+    def close(self) -> None:
+        """Stop workers and connections."""
+        self.pool.close()
+        self._runner.run(self._reflection_engine.close())
+        self._runner.close()
+
+
+@contextmanager
+def open_session(
+    choice: ModelChoice, home: Path, progress: Progress, *, reflection: ModelChoice | None = None, port: int = 0
+) -> Iterator[Session]:
+    """Open a session; at the end everything that it started is stopped.
+
+    Args:
+        choice: the model that judges.
+        home: where a running `serve` announces itself.
+        progress: told what is waited for.
+        reflection: the model that writes instructions; the judging model by default.
+        port: HTTP port of an own endpoint, a free one by default.
+    """
+    needed = [c.served for c in (choice, reflection) if c is not None and c.served is not None]
+    models = list({model.name: model for model in needed}.values())
+    running = read_state(home)
+    with ExitStack() as stack:
+        url = None
+        if running is not None and models and all(running.serves(model) for model in models):
+            progress.phase(f"using the running endpoint {running.url}")
+            attach(running.ray_address)
+            import ray
+
+            stack.callback(ray.shutdown)
+            url = running.url
+        else:
+            prepare_models(models, progress)
+            progress.phase("starting Ray" + (f" and vLLM with {', '.join(m.name for m in models)}" if models else ""))
+            stack.enter_context(local_ray())
+            check_gpus(models)
+            if models:
+                port = port or free_port()
+                config = serve_config([m.model_dump() for m in models], None, host=LOOPBACK, port=port)
+                deploy(config, on_wait=progress.waiting)
+                url = f"http://{LOOPBACK}:{port}"
+        session = Session(choice, reflection, url)
+        stack.callback(session.close)
+        yield session
+
+
+def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:
+    """Make the embedded model's folder before Ray starts, so that its errors are plain."""
+    if any(model.source == "embedded" for model in models):
+        progress.phase("preparing the embedded model (about 40 s the first time)")
+        ensure_embedded_model(models_dir())
+
+
+def check_gpus(models: Sequence[ServedModel]) -> None:
+    """Raise RefusedInputError if the connected Ray has fewer GPUs than one replica of each model needs."""
+    import ray
+
+    needed = sum(model.gpus for model in models)
+    found = int(ray.cluster_resources().get("GPU", 0))
+    if needed > found:
+        names = ", ".join(model.name for model in models if model.gpus)
+        raise RefusedInputError(
+            f"serving {names} needs {needed} GPU(s), Ray found {found}; "
+            "use --model embedded or an endpoint http(s)://host/v1#model-name"
+        )

@@ -1,0 +1,34 @@
+"""Opening this user's stores: the ledger and releases by reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.registry import Registered, Registry
+from judge_serve.judging.release import Release
+from judge_serve.serving.home import home
+from optimize_workers.ledger import Ledger
+
+
+@contextmanager
+def open_ledger() -> Iterator[Ledger]:
+    """The ledger at `RELEVANCE_JUDGE_STORE`, by default `ledger.db` in the home."""
+    home().mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(os.environ.get("RELEVANCE_JUDGE_STORE") or f"sqlite:///{home() / 'ledger.db'}")
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def resolve_release(reference: str, registry: Registry | None = None) -> Registered:
+    """A release by path, digest prefix or alias; a file that the registry does not know has no gate result."""
+    path = Path(reference)
+    registry = registry or Registry(home())
+    if path.suffix == ".json" and path.is_file():
+        release = Release.from_file(path)
+        return registry.register(release, gate_passed=None, gate_reasons=[])
+    return registry.resolve(reference)

@@ -1,0 +1,109 @@
+"""Results as tables for people, on stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def demo_table(result: dict[str, Any]) -> None:
+    """The before/after table, the release, the endpoint's answer and the labels."""
+    arms = [
+        ("baseline", result["baseline"]),
+        (f"winner ({result['optimizer']})", result["winner"]),
+        ("baseline, expected", result["expected_baseline"]),
+        ("winner, expected", result["expected"]),
+    ]
+    _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    _gate_line(result["deployed_gate"])
+    answer = result["endpoint_answer"]
+    rated = answer["rating"] if answer["rating"] is not None else f"invalid: {answer['invalid_reason']}"
+    _print(f"release    {result['release']} (mode {result['deployed_mode']})")
+    _print(f"endpoint   '{answer['query']}' -> {rated} in {answer['latency_ms']:.0f} ms")
+    _print(f"labels     {result['labels']}")
+    _print(f"wall time  {result['wall_s']:.0f} s")
+
+
+def optimize_table(result: dict[str, Any]) -> None:
+    """The before/after table and the gate's answer."""
+    arms = [("baseline", result["baseline"]), (f"winner ({result['optimizer']})", result["winner"])]
+    _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    compared = result["comparison"]
+    low, high = compared["ci95"]
+    _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
+    _gate_line(result["gate"])
+
+
+def evaluate_table(result: dict[str, Any]) -> None:
+    """The figures of one judge."""
+    dataset = result["dataset"]
+    _print(_figures_table(f"{dataset['n']} {dataset['split']} pairs of {dataset['path']}", [("judge", result)]))
+    if result["invalid_reasons"]:
+        _print("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
+
+
+def status_table(result: dict[str, Any]) -> None:
+    """What runs and what the aliases name."""
+    endpoint = result["endpoint"]
+    if endpoint is None:
+        _print("endpoint   not running")
+    else:
+        state = "ready" if endpoint["ready"] else f"not ready ({endpoint.get('reason', 'no release')})"
+        _print(f"endpoint   {endpoint['url']} {state}, release {endpoint.get('release')}")
+    for alias, release in sorted(result["aliases"].items()):
+        _print(f"{alias}  {release}")
+
+
+def doctor_table(result: dict[str, Any]) -> None:
+    """One line per check."""
+    table = Table("check", "", "found", "what to do")
+    for check in result["checks"]:
+        table.add_row(check["name"], "ok" if check["is_ok"] else "FIX", check["found"], check["advice"])
+    _print(table)
+
+
+def plain_table(result: dict[str, Any]) -> None:
+    """Key and value, one a line."""
+    for key, value in result.items():
+        _print(f"{key}  {value}")
+
+
+def _figures_table(title: str, arms: list[tuple[str, dict[str, Any]]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("judge")
+    for name in ("NMSE", "95 % interval", "valid", "invalid", "NMSE of valid", "constant", "skill"):
+        table.add_column(name, justify="right")
+    for name, figures in arms:
+        low, high = figures["nmse_ci95"]
+        table.add_row(
+            name,
+            f"{figures['nmse']:.1f}",
+            f"{low:.1f} to {high:.1f}",
+            str(figures["valid"]),
+            str(figures["invalid"]),
+            "-" if figures["nmse_valid"] is None else f"{figures['nmse_valid']:.1f}",
+            f"{figures['nmse_constant']:.1f}",
+            "-" if figures["skill"] is None else f"{figures['skill']:+.2f}",
+        )
+    return table
+
+
+def _gate_line(gate: dict[str, Any]) -> None:
+    if gate["passed"]:
+        _print("gate       passed")
+        return
+    for reason in gate["reasons"]:
+        _print(f"gate       refused: {reason}")
+    if gate.get("override"):
+        _print(f"override   {gate['override']}")
+
+
+def _print(what: Any) -> None:
+    console = Console(highlight=False, width=None if Console().is_terminal else 120)
+    if isinstance(what, str):
+        console.print(what, markup=False, soft_wrap=True)
+    else:
+        console.print(what)

@@ -1,0 +1,162 @@
+"""Labelled data: examples from rows, splits by query, a fingerprint, and a sealed test split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from judge_serve.judging.content_key import digest_of, digest_of_text
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.scale import Scale
+from judge_serve.judging.task import Example, Item
+from optimize_workers.rows import Row, read_rows, refusal, require_text
+
+SPLITS = ("train", "val", "test")
+TRAIN_SHARE, VAL_SHARE = 0.6, 0.2
+ID_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizationData:
+    """What optimizers receive: there is no test split in it."""
+
+    train: tuple[Example, ...]
+    val: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled examples by split.
+
+    Attributes:
+        fingerprint: SHA-256 of the content, independent of the order of rows.
+        crossing_docs: ids of documents that occur in more than one split; never used as demonstrations.
+    """
+
+    path: str
+    fingerprint: str
+    by_split: dict[str, tuple[Example, ...]]
+    crossing_docs: frozenset[str]
+
+    def for_optimizers(self) -> OptimizationData:
+        """Train and val; demonstrations come from train rows whose document stays within one split."""
+        usable = tuple(e for e in self.by_split["train"] if e.item.doc_id not in self.crossing_docs)
+        return OptimizationData(train=usable, val=self.by_split["val"])
+
+    def open_split(self, split: str, record_opening: Callable[[str], None]) -> tuple[Example, ...]:
+        """Examples of a split; opening `test` is recorded with the data's fingerprint."""
+        if not self.by_split[split]:
+            present = {name: len(examples) for name, examples in self.by_split.items() if examples}
+            raise RefusedInputError(f"{self.path}: split {split!r} is empty, found {present}; choose another --split")
+        if split == "test":
+            record_opening(self.fingerprint)
+        return self.by_split[split]
+
+
+def load_dataset(location: str, scale: Scale) -> Dataset:
+    """Load and check labelled data.
+
+    Raises: RefusedInputError at the first bad row, with file, line, column and value.
+    """
+    rows = list(read_rows(location))
+    if not rows:
+        raise RefusedInputError(f"{location}: no rows")
+    has_splits = any("split" in row.values for row in rows)
+    examples = [_to_example(row, scale, has_splits) for row in rows]
+    by_split = {split: tuple(e for e in examples if e.split == split) for split in SPLITS}
+    splits_of: dict[str, set[str]] = {}
+    for example in examples:
+        splits_of.setdefault(example.item.doc_id, set()).add(example.split)
+    crossing = frozenset(doc_id for doc_id, splits in splits_of.items() if len(splits) > 1)
+    return Dataset(location, _fingerprint(examples), by_split, crossing)
+
+
+def load_items(location: str) -> list[tuple[Item, dict[str, Any]]]:
+    """Unlabelled pairs with all their columns, for labeling; the same refusals as `load_dataset`."""
+    return [(to_item(row), row.values) for row in read_rows(location)]
+
+
+def draw_examples(examples: Sequence[Example], limit: int | None, seed: int = 0) -> tuple[Example, ...]:
+    """At most `limit` examples, drawn by the seed, in their own order."""
+    if limit is None or limit >= len(examples):
+        return tuple(examples)
+    return tuple(examples[i] for i in sorted(np.random.default_rng([seed, 4]).permutation(len(examples))[:limit]))
+
+
+def to_item(row: Row) -> Item:
+    """Query, document and their ids; a missing id is the digest of the text."""
+    query, document = require_text(row, "query"), require_text(row, "document")
+    query_id = str(row.values.get("query_id") or digest_of_text(query)[:ID_CHARS])
+    doc_id = str(row.values.get("doc_id") or digest_of_text(document)[:ID_CHARS])
+    return Item(query, document, query_id, doc_id)
+
+
+def split_of_query(query_id: str) -> str:
+    """60/20/20 by a hash of the query id: adding rows never moves a query."""
+    position = int.from_bytes(hashlib.sha256(query_id.encode()).digest()[:8]) / 2**64
+    if position < TRAIN_SHARE:
+        return "train"
+    return "val" if position < TRAIN_SHARE + VAL_SHARE else "test"
+
+
+def _to_example(row: Row, scale: Scale, has_splits: bool) -> Example:
+    item = to_item(row)
+    ratings = tuple(_to_rating(row, "ratings", value, scale) for value in _to_list(row, "ratings"))
+    if "rating" in row.values:
+        rating = _to_rating(row, "rating", row.values["rating"], scale)
+    elif ratings:
+        rating = sum(ratings) / len(ratings)
+    else:
+        raise RefusedInputError(f"column 'rating' is missing ({row.place}); labelled data needs 'rating' or 'ratings'")
+    reasons = _to_list(row, "explanations") or _to_list(row, "explanation")
+    split = row.values.get("split") if has_splits else split_of_query(item.query_id)
+    if split not in SPLITS:
+        raise refusal(row, "split", split, f"expected one of {', '.join(SPLITS)} in every row, or no split column")
+    explanations = tuple(text.strip() for text in map(str, reasons) if text.strip())
+    return Example(item, rating, explanations, ratings, str(split))
+
+
+def _to_list(row: Row, column: str) -> list[Any]:
+    value = row.values.get(column)
+    if value is None:
+        return []
+    if isinstance(value, str) and column in ("ratings", "explanations"):  # CSV holds lists as JSON
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise refusal(row, column, value, "expected a JSON list") from error
+    if column == "explanation":
+        return [value]
+    if not isinstance(value, list):
+        raise refusal(row, column, value, "expected a list")
+    return value
+
+
+def _to_rating(row: Row, column: str, value: object, scale: Scale) -> float:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError("not a number")
+        number = float(value)
+    except ValueError as error:
+        raise refusal(row, column, value, f"expected a number on scale {scale}") from error
+    if not math.isfinite(number) or not scale.holds(number):
+        raise RefusedInputError(
+            f"{column} {value} is off scale {scale} for query_id {row.values.get('query_id')!r} ({row.place}); "
+            f"check the {column} column"
+        )
+    return number
+
+
+def _fingerprint(examples: list[Example]) -> str:
+    rows = Counter(
+        digest_of([e.item.query, e.item.document, e.item.query_id, e.item.doc_id, e.gold_rating, e.split])
+        for e in examples
+    )
+    return digest_of(sorted(rows.items()))

@@ -1,0 +1,71 @@
+"""The gate: rules that a winner must pass on held-out data before it may be deployed without an override."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from optimize_workers.evidence.comparison import Comparison
+from optimize_workers.metrics import Figures
+
+
+class GateConfig(BaseModel):
+    """Limits of the gate.
+
+    Attributes:
+        min_examples: held-out examples needed to say anything.
+        min_validity: share of readable judgments.
+        max_worsening: NMSE points that the upper end of the interval may lie above the baseline.
+        min_skill: how far a judge must beat the constant answer.
+        max_abs_bias: mean signed error allowed, in rating units.
+        max_single_rating_share: share of one rating from which on a judge counts as collapsed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_examples: int = Field(40, ge=1)
+    min_validity: float = Field(0.95, ge=0, le=1)
+    max_worsening: float = Field(0.0, ge=0)
+    min_skill: float = 0.0
+    max_abs_bias: float = Field(0.75, ge=0)
+    max_single_rating_share: float = Field(0.9, gt=0, le=1)
+
+
+class GateResult(NamedTuple):
+    """The gate's answer; `reasons` says why not, one line each."""
+
+    passed: bool
+    reasons: list[str]
+
+
+def check_gate(winner: Figures, comparison: Comparison, config: GateConfig | None = None) -> GateResult:
+    """Hold a winner's held-out figures and its comparison with the baseline against the rules."""
+    limits = config or GateConfig()
+    reasons = []
+    if winner.n < limits.min_examples:
+        reasons.append(f"only {winner.n} held-out examples, at least {limits.min_examples} are needed")
+    if winner.validity < limits.min_validity:
+        reasons.append(f"validity {winner.validity:.3f} is below {limits.min_validity}")
+    if comparison.ci95[1] > limits.max_worsening:
+        reasons.append(
+            f"NMSE may be worse than the baseline's: the 95 % interval of the difference ends at {comparison.ci95[1]:+.2f}"
+        )
+    if winner.skill is None or winner.skill <= limits.min_skill:
+        shown = "undefined" if winner.skill is None else f"{winner.skill:+.3f}"
+        reasons.append(
+            f"skill over the constant answer is {shown}, needs more than {limits.min_skill}: "
+            "answering the mean human rating would do as well"
+        )
+    if winner.bias is not None and abs(winner.bias) > limits.max_abs_bias:
+        reasons.append(f"bias {winner.bias:+.2f} is beyond {limits.max_abs_bias} rating units")
+    share = largest_rating_share(winner)
+    if share > limits.max_single_rating_share:
+        reasons.append(f"collapsed: {share:.0%} of its ratings are the same")
+    return GateResult(not reasons, reasons)
+
+
+def largest_rating_share(figures: Figures) -> float:
+    """Share of the most frequent rating among valid judgments; 0 if there are none."""
+    columns = [sum(column) for column in zip(*figures.confusion, strict=True)]
+    return max(columns) / figures.valid if figures.valid else 0.0

@@ -1,0 +1,171 @@
+"""The figures: NMSE, validity and what stands beside them, exactly as docs/decisions/0001-objective.md says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.scale import Scale
+from judge_serve.judging.task import Example
+
+FloatArray = npt.NDArray[np.float64]
+INVALID_LOSS = 100.0
+NUM_RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one judge on n examples; None where a figure is undefined (no valid judgment, no variance).
+
+    Attributes:
+        nmse: 0-100, lower is better, an invalid judgment counts 100.
+        nmse_valid: the same over valid judgments only.
+        nmse_rounded: `nmse` with judge and human rounded to ratings.
+        nmse_constant: NMSE of answering the mean human rating of these examples to all of them.
+        skill: 1 - nmse / nmse_constant; above 0 beats the constant.
+        bias: mean(judge - human) over valid judgments, in rating units.
+        confusion: counts [human][judge] over valid judgments, lowest rating first.
+        exact, within_one: shares of valid judgments.
+        nmse_ci95: bootstrap interval of `nmse`, resampled by query.
+    """
+
+    n: int
+    valid: int
+    invalid: int
+    invalid_reasons: dict[str, int]
+    nmse: float
+    nmse_ci95: tuple[float, float]
+    nmse_valid: float | None
+    nmse_rounded: float
+    nmse_constant: float
+    skill: float | None
+    bias: float | None
+    qwk: float | None
+    exact: float | None
+    within_one: float | None
+    confusion: list[list[int]]
+
+    @property
+    def validity(self) -> float:
+        """Share of judgments that hold a rating."""
+        return self.valid / self.n
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form, with `validity`."""
+        return {**asdict(self), "nmse_ci95": list(self.nmse_ci95), "validity": self.validity}
+
+
+def example_score(judgment: Judgment, example: Example, scale: Scale) -> float:
+    """What optimizers maximise: 1 - (gap / widest gap)^2, 0 if invalid; its mean is 1 - NMSE / 100."""
+    if judgment.value is None:
+        return 0.0
+    return float(1.0 - ((judgment.value - example.gold_rating) / scale.width) ** 2)
+
+
+def losses(judgments: Sequence[Judgment], gold_ratings: FloatArray, scale: Scale) -> FloatArray:
+    """Loss of each judgment in [0, 100]: squared error over the worst one, invalid 100; shape (n,)."""
+    _check_lengths(judgments, gold_ratings)
+    values = np.array([np.nan if j.value is None else j.value for j in judgments], dtype=np.float64)
+    squared = 100.0 * ((values - gold_ratings) / scale.width) ** 2
+    return np.where(np.isnan(values), INVALID_LOSS, squared)
+
+
+def nmse(judgments: Sequence[Judgment], gold_ratings: FloatArray, scale: Scale) -> float:
+    """Mean squared error against human ratings, as a percentage of the worst possible error.
+
+    Args: n judgments and gold ratings of shape (n,), same order, in scale units.
+    Returns: in [0, 100], lower is better; an invalid judgment counts 100.
+    Raises: ValueError if lengths differ or n is 0 (an NMSE of nothing is undefined, not 0).
+    Source: docs/decisions/0001-objective.md.
+    """
+    return float(losses(judgments, gold_ratings, scale).mean())
+
+
+def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: Scale, seed: int = 0) -> Figures:
+    """All figures of one judge; judgments and examples in the same order.
+
+    Raises: ValueError if lengths differ or there are none.
+    """
+    gold = gold_of(examples)
+    loss = losses(judgments, gold, scale)
+    is_valid = np.array([j.is_valid for j in judgments])
+    reasons = Counter(str(j.invalid_reason) for j in judgments if j.invalid_reason is not None)
+    num_valid = int(is_valid.sum())
+    constant = float(np.mean(100.0 * ((gold.mean() - gold) / scale.width) ** 2))
+    total = float(loss.mean())
+    values = np.array([j.value for j in judgments if j.value is not None], dtype=np.float64)
+    rated = np.array([j.rating for j in judgments if j.rating is not None], dtype=np.int64)
+    gold_rated = np.array([scale.nearest(rating) for rating in gold], dtype=np.int64)
+    gaps = rated - gold_rated[is_valid]
+    rounded = np.full(len(gold), INVALID_LOSS)
+    rounded[is_valid] = 100.0 * (gaps / scale.width) ** 2
+    confusion = np.zeros((len(scale.ratings), len(scale.ratings)), dtype=np.int64)
+    np.add.at(confusion, (gold_rated[is_valid] - scale.minimum, rated - scale.minimum), 1)
+    return Figures(
+        n=len(judgments),
+        valid=num_valid,
+        invalid=len(judgments) - num_valid,
+        invalid_reasons=dict(sorted(reasons.items())),
+        nmse=total,
+        nmse_ci95=mean_interval(loss, [e.item.query_id for e in examples], seed),
+        nmse_valid=float(loss[is_valid].mean()) if num_valid else None,
+        nmse_rounded=float(rounded.mean()),
+        nmse_constant=constant,
+        skill=1.0 - total / constant if constant > 0 else None,
+        bias=float((values - gold[is_valid]).mean()) if num_valid else None,
+        qwk=quadratic_weighted_kappa(confusion),
+        exact=float((gaps == 0).mean()) if num_valid else None,
+        within_one=float((abs(gaps) <= 1).mean()) if num_valid else None,
+        confusion=confusion.tolist(),
+    )
+
+
+def gold_of(examples: Sequence[Example]) -> FloatArray:
+    """Human ratings, shape (n,)."""
+    return np.array([e.gold_rating for e in examples], dtype=np.float64)
+
+
+def quadratic_weighted_kappa(confusion: npt.NDArray[np.int64]) -> float | None:
+    """Cohen's kappa with quadratic weights from counts [human][judge]; None without any expected disagreement."""
+    counts = confusion.astype(np.float64)
+    total = counts.sum()
+    if total == 0:
+        return None
+    positions = np.arange(len(counts))
+    weights = (positions[:, None] - positions[None, :]) ** 2
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total
+    disagreement = float((weights * expected).sum())
+    return 1.0 - float((weights * counts).sum()) / disagreement if disagreement > 0 else None
+
+
+def mean_interval(values: FloatArray, groups: Sequence[str], seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of a mean, whole groups (queries) resampled together."""
+    means = resampled_means(values[None, :], groups, seed)[0]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def resampled_means(
+    values: FloatArray, groups: Sequence[str], seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> FloatArray:
+    """Means of each row of `values` (k, n) over resamples of whole groups; shape (k, num_resamples)."""
+    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    sizes = np.bincount(codes).astype(np.float64)
+    sums = np.stack([np.bincount(codes, weights=row) for row in values])
+    draws = np.random.default_rng(seed).integers(0, len(sizes), size=(num_resamples, len(sizes)))
+    times = np.stack([np.bincount(draw, minlength=len(sizes)) for draw in draws]).astype(np.float64)
+    means: FloatArray = (sums @ times.T) / (sizes @ times.T)
+    return means
+
+
+def _check_lengths(judgments: Sequence[Judgment], gold_ratings: FloatArray) -> None:
+    if len(judgments) != len(gold_ratings):
+        raise ValueError(f"{len(judgments)} judgments for {len(gold_ratings)} human ratings")
+    if not judgments:
+        raise ValueError("no judgments: the figures of nothing are undefined")

@@ -1,0 +1,148 @@
+"""A study: one optimizer's search under a budget, and what every optimizer receives and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge import Judge
+from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.program import Program
+from judge_serve.judging.task import Example
+from optimize_workers.dataset import OptimizationData
+from optimize_workers.evaluate import Budget, EvaluationPlane, JudgeCall
+from optimize_workers.metrics import example_score
+
+MIN_BUDGET = 24
+MIN_VALIDATION = 4
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of a candidate: mean score and validity, both in [0, 1], over n validation examples."""
+
+    number: int
+    program: Program
+    score: float
+    validity: float
+    n: int
+    is_full: bool
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """One line of `candidates.jsonl`."""
+        return {
+            "trial": self.number,
+            "candidate": self.program.digest,
+            "score": self.score,
+            "nmse": 100.0 * (1.0 - self.score),
+            "validity": self.validity,
+            "n": self.n,
+            "is_full": self.is_full,
+            "origin": self.origin,
+            "program": self.program.model_dump(mode="json"),
+        }
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The best program on the validation examples, every trial, and counted refusals by reason."""
+
+    winner: Program
+    trials: tuple[Trial, ...]
+    refusals: dict[str, int]
+
+
+@dataclass
+class Study:
+    """What an optimizer works with.
+
+    Attributes:
+        judge: the baseline judge; only its program may change.
+        reflect: completes a prompt with the reflection model.
+        can_propose: whether the reflection model is able to write instructions.
+        on_trial: told about every trial, for progress and `candidates.jsonl`.
+    """
+
+    judge: Judge
+    data: OptimizationData
+    plane: EvaluationPlane
+    budget: Budget
+    seed: int
+    reflect: Callable[[str], str]
+    can_propose: bool = True
+    on_trial: Callable[[Trial], None] = lambda trial: None
+    trials: list[Trial] = field(default_factory=list)
+
+    def validation_examples(self, most: int) -> tuple[Example, ...]:
+        """At most `most` validation examples, drawn by the seed."""
+        val = self.data.val
+        if len(val) <= most:
+            return val
+        chosen = np.random.default_rng([self.seed, 1]).permutation(len(val))[:most]
+        return tuple(val[i] for i in sorted(chosen))
+
+    def try_program(
+        self, program: Program, examples: Sequence[Example], *, is_full: bool, origin: dict[str, Any]
+    ) -> Trial:
+        """Evaluate a program on examples and record the trial."""
+        judgments = self.plane.evaluate([JudgeCall(program, example) for example in examples])
+        return self.record(program, examples, judgments, is_full=is_full, origin=origin)
+
+    def record(
+        self,
+        program: Program,
+        examples: Sequence[Example],
+        judgments: Sequence[Judgment],
+        *,
+        is_full: bool,
+        origin: dict[str, Any],
+    ) -> Trial:
+        """Record judgments of a program as a trial."""
+        scale = self.judge.task.scale
+        scores = [example_score(j, e, scale) for j, e in zip(judgments, examples, strict=True)]
+        trial = Trial(
+            number=len(self.trials),
+            program=program,
+            score=float(np.mean(scores)),
+            validity=float(np.mean([j.is_valid for j in judgments])),
+            n=len(judgments),
+            is_full=is_full,
+            origin=origin,
+        )
+        self.trials.append(trial)
+        self.on_trial(trial)
+        return trial
+
+    def result(self, refusals: dict[str, int] | None = None) -> StudyResult:
+        """Best fully evaluated program; the earliest of equals, so that the baseline wins a tie."""
+        full = [trial for trial in self.trials if trial.is_full]
+        winner = max(full, key=lambda trial: (trial.score, -trial.number)).program if full else self.judge.program
+        return StudyResult(winner, tuple(self.trials), dict(refusals or {}))
+
+
+class Optimizer(Protocol):
+    """A search: spends the study's budget and returns its best program."""
+
+    def run(self, study: Study) -> StudyResult:
+        """Search until the budget is spent.
+
+        Raises:
+            EngineError: the engine failed; nothing was scored by the outage.
+        """
+        ...
+
+
+def check_study(data: OptimizationData, budget: int) -> None:
+    """Raise RefusedInputError if the data or the budget cannot carry a search."""
+    if budget < MIN_BUDGET:
+        raise RefusedInputError(f"--budget {budget} is too small, a search needs at least {MIN_BUDGET} judge calls")
+    if not data.train or len(data.val) < MIN_VALIDATION:
+        raise RefusedInputError(
+            f"optimizing needs train rows and at least {MIN_VALIDATION} val rows, "
+            f"found {len(data.train)} and {len(data.val)}; add rows or a 'split' column"
+        )

@@ -1,0 +1,94 @@
+"""Fakes at the seams: an engine and a Serve handle that answer from a script, without a model.
+
+Both are picklable as long as their script is, so that Ray actors can hold them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from judge_serve.judging import EngineReply, EngineRequest
+
+Answer = EngineReply | str | Exception
+Script = Callable[[EngineRequest], Answer] | Sequence[Answer]
+
+
+def json_reply(rating: object, explanation: object = "because") -> str:
+    """A reply as the answer line asks for."""
+    return json.dumps({"rating": rating, "explanation": explanation})
+
+
+def rate_three(_request: EngineRequest) -> Answer:
+    """A script: every item is a 3."""
+    return json_reply(3)
+
+
+class ScriptedEngine:
+    """Engine that answers from a function of the request, or from a list in the order of calls.
+
+    A text becomes a finished reply of 10 prompt tokens and 1 completion token; an exception is raised. A list
+    that has run out fails the test.
+    """
+
+    def __init__(self, script: Script = rate_three, model: str = "scripted", delay_s: float = 0.0) -> None:
+        self._script = script
+        self._model = model
+        self._delay_s = delay_s
+        self.requests: list[EngineRequest] = []
+        self.is_closed = False
+
+    @property
+    def model(self) -> str:
+        """Name of the model that answers."""
+        return self._model
+
+    @property
+    def calls(self) -> int:
+        """How many requests came in."""
+        return len(self.requests)
+
+    async def complete(self, request: EngineRequest) -> EngineReply:
+        """See `Engine.complete`."""
+        number = len(self.requests)
+        self.requests.append(request)
+        await asyncio.sleep(self._delay_s)
+        if callable(self._script):
+            answer = self._script(request)
+        else:
+            assert number < len(self._script), f"the script holds {len(self._script)} answers, this is one call more"
+            answer = self._script[number]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, str):
+            return EngineReply(answer, "stop", prompt_tokens=10, completion_tokens=1)
+        return answer
+
+    async def close(self) -> None:
+        """See `Engine.close`."""
+        self.is_closed = True
+
+
+class FakeHandle:
+    """Handle of a `JudgeModel` deployment: `handle.complete.remote(body)` returns an awaitable body."""
+
+    def __init__(self, script: Callable[[dict[str, Any]], Any], delay_s: float = 0.0) -> None:
+        self._script = script
+        self._delay_s = delay_s
+        self.bodies: list[dict[str, Any]] = []
+
+    @property
+    def complete(self) -> FakeHandle:
+        """The method handle."""
+        return self
+
+    async def remote(self, body: dict[str, Any]) -> Any:
+        """Answer one body; an exception is raised."""
+        self.bodies.append(body)
+        await asyncio.sleep(self._delay_s)
+        answer = self._script(body)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
