@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,33 +49,32 @@ def check(build: Sequence[Manifest], *, versions: RayVersions, ray_schemas: Path
             continue
         parsed, problems = parse(manifest)
         entry.problems.extend(problems)
+        serve = None
+        if manifest.get("kind") == "RayService":
+            serve, problems = parse_serve_config(str((manifest.get("spec") or {}).get("serveConfigV2")))
+            entry.problems.extend(problems)
+            if serve is not None:
+                services[entry.subject.partition("/")[2]] = serve
         if parsed is None:
             continue
         entry.problems.extend(_numbers(cluster_problems, parsed.cluster, versions))
-        if isinstance(parsed, RayService):
-            serve, serve_problems = _check_service(parsed)
-            entry.problems.extend(serve_problems)
-            if serve is not None:
-                services[str(parsed.metadata["name"])] = serve
-        else:
+        if isinstance(parsed, RayJob):
             jobs.append((parsed, entry))
+        elif serve is not None:
+            entry.problems.extend(_numbers(placement_problems, parsed.cluster, serve))
+            entry.problems.extend(_port_problems(parsed, serve))
     for job, entry in jobs:
         entry.problems.extend(entrypoint_problems(job, services))
     return checked
 
 
-def _check_service(service: RayService) -> tuple[ServeConfig | None, list[str]]:
-    serve, problems = parse_serve_config(service.spec.serve_config_v2)
-    if serve is None:
-        return None, problems
-    problems += _numbers(placement_problems, service.cluster, serve)
+def _port_problems(service: RayService, serve: ServeConfig) -> Iterator[str]:
     port = (serve.document.get("http_options") or {}).get("port", 8000)
     for name, group in service.cluster.groups():
         ports = group.template.spec["containers"][0].get("ports", [])
         named = {each.get("name"): each.get("containerPort") for each in ports}
         if named.get("serve") != port:
-            problems.append(f"group {name!r}: port 'serve' is {named.get('serve')}, Serve listens on {port}")
-    return serve, problems
+            yield f"group {name!r}: port 'serve' is {named.get('serve')}, Serve listens on {port}"
 
 
 def _numbers(find: Callable[..., list[str]], *arguments: Any) -> list[str]:

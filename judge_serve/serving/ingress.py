@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
-from judge_serve.judging import Engine, Item, RefusedInputError, Release, judge_pair
+from judge_serve.judging import Engine, EngineError, Item, RefusedInputError, Release, judge_pair
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.serving.engines import ServeHandleEngine
 from judge_serve.serving.http_api import (
@@ -135,7 +137,10 @@ class JudgeIngress:
         if body.get("stream"):
             events = handle.options(stream=True).stream.remote(body)
             return StreamingResponse(events, media_type="text/event-stream")
-        answer = await handle.complete.remote(body)
+        try:
+            answer = await handle.complete.remote(body)
+        except (RayError, RayServeException) as error:
+            raise EngineError(f"model {name!r} on Ray Serve failed ({type(error).__name__})") from error
         if "error" in answer:
             raise HTTPException(int(answer["error"]["code"]), str(answer["error"]["message"]))
         return JSONResponse(answer)
