@@ -23,6 +23,7 @@ from cluster.configs import (
     ServeConfig,
     build_config,
 )
+from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
 from judge_serve.judging.errors import EngineError, RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
@@ -80,7 +81,12 @@ def demo(
     from cluster.demo import default_out, run_demo
     from cluster.tables import demo_table
 
-    flags = {"out": out or (None if config else default_out()), "quick": quick or None, "budget": budget, "seed": seed}
+    flags: dict[str, Any] = {
+        "out": out or (None if config else default_out()),
+        "quick": quick or None,
+        "budget": budget,
+        "seed": seed,
+    }
     _run(DemoConfig, flags, config, dry_run, as_json, run_demo, demo_table)
 
 
@@ -102,7 +108,14 @@ def evaluate(
     from cluster.coordinator import run_evaluate
     from cluster.tables import evaluate_table
 
-    flags = {"data": data, "judge": judge, "model": model, "release": release, "mode": mode, "split": split}
+    flags: dict[str, Any] = {
+        "data": data,
+        "judge": judge,
+        "model": model,
+        "release": release,
+        "mode": mode,
+        "split": split,
+    }
     flags |= {"limit": limit, "out": out}
     _run(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
@@ -127,7 +140,14 @@ def optimize(
     from cluster.coordinator import run_optimize
     from cluster.tables import optimize_table
 
-    flags = {"data": data, "optimizer": optimizer, "judge": judge, "model": model, "mode": mode, "budget": budget}
+    flags: dict[str, Any] = {
+        "data": data,
+        "optimizer": optimizer,
+        "judge": judge,
+        "model": model,
+        "mode": mode,
+        "budget": budget,
+    }
     flags |= {"reflection_model": reflection_model, "seed": seed, "limit": limit, "out": out}
     _run(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
 
@@ -148,7 +168,14 @@ def serve(
     from cluster.deploy import run_serve
     from cluster.tables import plain_table
 
-    flags = {"release": release, "model": model, "judge": judge, "mode": mode, "host": host, "port": port}
+    flags: dict[str, Any] = {
+        "release": release,
+        "model": model,
+        "judge": judge,
+        "mode": mode,
+        "host": host,
+        "port": port,
+    }
     _run(ServeConfig, flags, config, dry_run, as_json, run_serve, plain_table)
 
 
@@ -202,7 +229,7 @@ def label(
     from cluster.labeling import run_label
     from cluster.tables import plain_table
 
-    flags = {"input": input, "release": release, "force": force, "out": out}
+    flags: dict[str, Any] = {"input": input, "release": release, "force": force, "out": out}
     _run(LabelConfig, flags, config, dry_run, as_json, run_label, plain_table)
 
 
@@ -259,7 +286,7 @@ def _fail(message: str, status: int) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    prepare_ray_environment()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     level = os.environ.get("RELEVANCE_JUDGE_LOG", "WARNING").upper()
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

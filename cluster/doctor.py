@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cluster.registry import Registry
@@ -71,7 +72,7 @@ def _vllm() -> Check:
 
 def _hardware() -> Check:
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
-    gpus = len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()])
+    gpus = sum(device.name.removeprefix("nvidia").isdigit() for device in Path("/dev").glob("nvidia*"))
     is_ok = memory_gb >= _MIN_MEMORY_GB
     found = f"{os.cpu_count()} cores, {memory_gb:.0f} GB memory, {gpus} GPUs"
     return Check("machine", is_ok, found, "" if is_ok else f"serving needs {_MIN_MEMORY_GB} GB of memory")

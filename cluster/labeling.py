@@ -24,7 +24,7 @@ from optimize_workers.dataset import load_items
 from optimize_workers.evaluate import Pool
 
 SHARD_ROWS = 1_000
-LABEL_SCHEMA = [
+LABEL_SCHEMA: list[Any] = [
     pa.field("rating", pa.int32()),
     pa.field("expected_rating", pa.float64()),
     pa.field("explanation", pa.string()),

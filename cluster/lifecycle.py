@@ -76,19 +76,37 @@ def free_port(host: str = LOOPBACK) -> int:
         return port
 
 
+def prepare_ray_environment() -> None:
+    """Settings that Ray reads at import: listen on loopback only, send no usage statistics."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
 @contextmanager
 def local_ray(num_cpus: int | None = None) -> Iterator[str]:
-    """Own Ray on this machine, stopped at the end together with everything that runs on it; yields its address."""
+    """Own Ray on this machine, stopped at the end together with everything that runs on it; yields its address.
+
+    Inside a Ray job (`RAY_ADDRESS` is set) the job's cluster is used instead and left running.
+    """
+    prepare_ray_environment()
     import ray
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    inherited = os.environ.get("RAY_ADDRESS")
+    if inherited:
+        attach(inherited)
+        try:
+            yield inherited
+        finally:
+            ray.shutdown()
+        return
+    for name in ("ray.serve", "ray._private"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     context = ray.init(
         num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
-        logging_level=logging.WARNING,
-        _node_ip_address=LOOPBACK,
+        logging_level=logging.ERROR,
     )
     try:
         yield str(context.address_info["gcs_address"])

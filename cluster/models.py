@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +66,7 @@ def resolve_model(spec: str) -> ModelChoice:
     )
 
 
-def connector(choice: ModelChoice, app_name: str) -> partial[Engine]:
+def connector(choice: ModelChoice, app_name: str) -> Callable[[], Engine]:
     """What a worker calls to get its engine; can be sent to another process."""
     if choice.endpoint is not None:
         return partial(HttpEngine, choice.endpoint, os.environ.get(KEY_VARIABLE))

@@ -17,7 +17,7 @@ class Progress:
     """Counts judgments and says what is going on."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._started = time.monotonic()
         self._last_line = 0.0
         self._is_live = sys.stderr.isatty()

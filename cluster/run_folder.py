@@ -14,29 +14,28 @@ from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.task import Example
 
-JUDGMENT_SCHEMA = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("query_id", pa.string()),
-        ("doc_id", pa.string()),
-        ("split", pa.string()),
-        ("occurrence", pa.int32()),
-        ("gold_rating", pa.float64()),
-        ("rating", pa.int32()),
-        ("expected_rating", pa.float64()),
-        ("explanation", pa.string()),
-        ("invalid_reason", pa.string()),
-        ("raw_reply", pa.string()),
-        ("finish_reason", pa.string()),
-        ("release", pa.string()),
-        ("model", pa.string()),
-        ("mode", pa.string()),
-        ("prompt_tokens", pa.int64()),
-        ("completion_tokens", pa.int64()),
-        ("latency_s", pa.float64()),
-        ("cached", pa.bool_()),
-    ]
-)
+_COLUMNS: list[Any] = [
+    ("arm", pa.string()),
+    ("query_id", pa.string()),
+    ("doc_id", pa.string()),
+    ("split", pa.string()),
+    ("occurrence", pa.int32()),
+    ("gold_rating", pa.float64()),
+    ("rating", pa.int32()),
+    ("expected_rating", pa.float64()),
+    ("explanation", pa.string()),
+    ("invalid_reason", pa.string()),
+    ("raw_reply", pa.string()),
+    ("finish_reason", pa.string()),
+    ("release", pa.string()),
+    ("model", pa.string()),
+    ("mode", pa.string()),
+    ("prompt_tokens", pa.int64()),
+    ("completion_tokens", pa.int64()),
+    ("latency_s", pa.float64()),
+    ("cached", pa.bool_()),
+]
+JUDGMENT_SCHEMA = pa.schema(_COLUMNS)
 
 
 class RunFolder:
@@ -56,6 +55,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
+            (path / "candidates.jsonl").unlink(missing_ok=True)  # of a run that did not finish
             folder.write_json("config.json", config)
         except OSError as error:
             raise RefusedInputError(f"--out {path} cannot be written ({error.strerror}); choose another") from error

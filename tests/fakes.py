@@ -1,6 +1,6 @@
-"""Fakes at the seams: an engine and a Serve handle that answer from a script, without a model.
+"""Fakes at the seams: an engine, a pool and a Serve handle that answer from a script, without a model or Ray.
 
-Both are picklable as long as their script is, so that Ray actors can hold them.
+Engine and handle are picklable as long as their script is, so that Ray actors can hold them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from judge_serve.judging import EngineReply, EngineRequest
+from judge_serve.judging import Engine, EngineReply, EngineRequest, Item, Judge, Judgment, RetryPolicy, judge_pair
 
 Answer = EngineReply | str | Exception
 Script = Callable[[EngineRequest], Answer] | Sequence[Answer]
@@ -69,6 +69,35 @@ class ScriptedEngine:
     async def close(self) -> None:
         """See `Engine.close`."""
         self.is_closed = True
+
+
+class InProcessPool:
+    """Pool that judges in this process; see `optimize_workers.evaluate.Pool`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.waves: list[int] = []
+
+    @property
+    def calls(self) -> int:
+        """How many judge calls came in."""
+        return sum(self.waves)
+
+    def judge(
+        self, calls: Sequence[tuple[Judge, Item, int]], on_done: Callable[[Sequence[Judgment]], None] | None = None
+    ) -> list[Judgment]:
+        """See `Pool.judge`; the engine gets one attempt per call."""
+        self.waves.append(len(calls))
+
+        async def judge_all() -> list[Judgment]:
+            once = RetryPolicy(attempts=1)
+            pairs = [judge_pair(j, item, self._engine, occurrence=n, retry=once) for j, item, n in calls]
+            return list(await asyncio.gather(*pairs))
+
+        judgments = asyncio.run(judge_all())
+        if on_done:
+            on_done(judgments)
+        return judgments
 
 
 class FakeHandle:

@@ -14,6 +14,7 @@ class EngineRequest:
         messages: chat turns with `role` and `content`.
         max_tokens: upper bound of generated tokens.
         temperature: 0 is greedy.
+        frequency_penalty: 0-2, lowers the odds of tokens by how often they were generated; breaks loops.
         json_schema: constrain the reply to this schema, if set.
         choices: constrain the reply to one of these texts, if set.
         top_logprobs: how many alternatives of the first token to return; 0 for none.
@@ -22,6 +23,7 @@ class EngineRequest:
     messages: tuple[dict[str, str], ...]
     max_tokens: int
     temperature: float = 0.0
+    frequency_penalty: float = 0.0
     seed: int | None = None
     json_schema: dict[str, Any] | None = None
     choices: tuple[str, ...] | None = None

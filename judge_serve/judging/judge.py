@@ -25,6 +25,7 @@ class Sampling(BaseModel):
 
     temperature: float = Field(0.0, ge=0.0, le=2.0)
     max_tokens: int = Field(128, ge=8, le=8_192)
+    frequency_penalty: float = Field(0.0, ge=0.0, le=2.0)
     seed: int = 0
 
 
@@ -82,6 +83,7 @@ def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineReques
         messages,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
+        frequency_penalty=sampling.frequency_penalty,
         seed=sampling.seed + occurrence,
         json_schema=reply_schema(judge.task.scale) if judge.mode is AnswerMode.GUIDED else None,
     )

@@ -5,6 +5,7 @@ Scale, answer format and delimiters are not part of it; `rendering` adds them fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from judge_serve.judging.content_key import digest_of
 
 MAX_SECTION_CHARS = 20_000
+_LINE_BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # whatever `str.splitlines` breaks at
 
 
 class Demonstration(BaseModel):
@@ -67,7 +69,7 @@ class Program(BaseModel):
     @field_validator("bullets")
     @classmethod
     def _check_bullets(cls, bullets: tuple[str, ...]) -> tuple[str, ...]:
-        if any("\n" in bullet or not bullet.strip() for bullet in bullets):
+        if any(not bullet.strip() or _LINE_BREAK.search(bullet) for bullet in bullets):
             raise ValueError("a bullet is one non-empty line")
         return bullets
 

@@ -69,10 +69,10 @@ def answer_line(scale: Scale, mode: AnswerMode) -> str:
 
 
 def render_answer(rating: int, explanation: str, mode: AnswerMode) -> str:
-    """The reply that a demonstration shows in a mode."""
+    """The reply that a demonstration shows in a mode; the reason is as untrusted as the item."""
     if mode is AnswerMode.EXPECTED:
         return str(rating)
-    return json.dumps({"rating": rating, "explanation": explanation}, ensure_ascii=False)
+    return json.dumps({"rating": rating, "explanation": escape(explanation)}, ensure_ascii=False)
 
 
 def reply_schema(scale: Scale) -> dict[str, Any]:

@@ -44,10 +44,14 @@ def is_prepared(models_dir: Path) -> bool:
     return all((models_dir / FOLDER_NAME / name).is_file() for name in _FILES)
 
 
-def ensure_embedded_model(models_dir: Path) -> Path:
+def ensure_embedded_model(models_dir: Path, needed_bytes: int = NEEDED_BYTES) -> Path:
     """Folder of the converted model; converts it (about 40 s) if it is not in the cache yet.
 
     Safe with several processes: one converts, the others wait.
+
+    Args:
+        models_dir: the cache, made if it is not there.
+        needed_bytes: free space without which a conversion is not begun.
 
     Raises:
         ModelCacheError: no wheel, wrong checksum, no space, or a failed conversion.
@@ -59,7 +63,7 @@ def ensure_embedded_model(models_dir: Path) -> Path:
         models_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(models_dir / f"{FOLDER_NAME}.lock"):
             if not is_prepared(models_dir):
-                _convert_into(folder, find_gguf())
+                _convert_into(folder, find_gguf(), needed_bytes)
     except OSError as error:
         raise ModelCacheError(
             f"cannot write the model cache {models_dir} ({error.strerror or error}); "
@@ -88,14 +92,14 @@ def verify_checksum(gguf: Path) -> None:
         )
 
 
-def _convert_into(folder: Path, gguf: Path) -> None:
-    verify_checksum(gguf)
+def _convert_into(folder: Path, gguf: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder.parent).free
-    if free < NEEDED_BYTES:
+    if free < needed_bytes:
         raise ModelCacheError(
-            f"model cache {folder.parent} has {free // 10**6} MB free, needs {NEEDED_BYTES // 10**6} MB; "
+            f"model cache {folder.parent} has {free // 10**6} MB free, needs {needed_bytes // 10**6} MB; "
             "free space or set RELEVANCE_JUDGE_HOME to another folder"
         )
+    verify_checksum(gguf)
     logger.info("converting the embedded model, once folder=%s", folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
         target = Path(scratch) / "model"

@@ -33,6 +33,8 @@ def to_chat_body(request: EngineRequest, model: str, *, is_vllm: bool, is_reason
     else:
         body["max_tokens"] = request.max_tokens
         body["temperature"] = request.temperature
+        if request.frequency_penalty:
+            body["frequency_penalty"] = request.frequency_penalty
         if request.seed is not None:
             body["seed"] = request.seed
     if request.json_schema is not None:

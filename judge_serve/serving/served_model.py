@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DEPLOYMENT_PREFIX = "JudgeModel:"
 
@@ -36,6 +36,12 @@ class ServedModel(BaseModel):
     max_replicas: int = Field(1, ge=1)
     max_concurrent_calls: int = Field(256, ge=1)
     engine_options: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> ServedModel:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas {self.min_replicas} is more than max_replicas {self.max_replicas}")
+        return self
 
 
 def deployment_name(model: str) -> str:

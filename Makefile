@@ -1,0 +1,46 @@
+# Each target does the set-up it needs and is safe to repeat.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := requirements/cpu.lock requirements/torch.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: setup check test test-all demo k8s clean
+
+setup: $(STAMP)
+	@$(BIN)/python -c "from judge_serve.serving.embedded_model import ensure_embedded_model as e; from judge_serve.serving.home import models_dir as m; print('embedded model:', e(m()))"
+
+# torch first and with its own dependencies: pip then takes the CPU build where one is configured and PyPI's build
+# elsewhere. Everything else comes from the lock, hashes checked, nothing resolved.
+$(STAMP): $(LOCK) pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if ! cmp -s requirements/torch.txt $(VENV)/.torch; then \
+		echo "installing torch"; $(PIP) install --quiet -r requirements/torch.txt && cp requirements/torch.txt $(VENV)/.torch; fi
+	@if ! cmp -s requirements/cpu.lock $(VENV)/.lock; then \
+		echo "installing the lock (250 packages, a few minutes)"; \
+		$(PIP) install --quiet --no-deps --require-hashes -r requirements/cpu.lock && cp requirements/cpu.lock $(VENV)/.lock; fi
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit tests/contract -q -m "not ray and not model and not browser and not nightly"
+
+test: setup
+	$(BIN)/python -m pytest -q -m "not nightly"
+
+test-all: setup
+	$(BIN)/python -m pytest -q
+
+demo: setup
+	$(BIN)/relevance-judge demo
+
+k8s: $(STAMP)
+	$(BIN)/python -m cluster.kubernetes
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
