@@ -288,7 +288,7 @@ def main() -> None:
     """Entry point of the console script."""
     prepare_ray_environment()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    level = os.environ.get("RELEVANCE_JUDGE_LOG", "WARNING").upper()
+    level = logging.getLevelNamesMapping().get(os.environ.get("RELEVANCE_JUDGE_LOG", "").upper(), logging.WARNING)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     app()
 

@@ -39,6 +39,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     """Serve, baseline, optimize, prove, register, deploy, judge over HTTP, label; returns `result.json`."""
     started = time.perf_counter()
     # the demo's releases and runs stay in its own folder; only the converted model is shared
+    os.environ.pop("RELEVANCE_JUDGE_API_KEYS_FILE", None)  # its endpoint is loopback and lives for a minute
     os.environ["RELEVANCE_JUDGE_MODELS"] = str(models_dir())
     os.environ["RELEVANCE_JUDGE_HOME"] = str(config.out.resolve() / "home")
     optimize = OptimizeConfig(

@@ -24,7 +24,7 @@ from cluster.lifecycle import (
 )
 from cluster.models import resolve_model
 from cluster.progress import Progress
-from cluster.registry import PREVIOUS, Registered, Registry
+from cluster.registry import DEFAULT_NAME, PREVIOUS, Registered, Registry
 from cluster.serve_state import ServeState, clear_state, read_state, write_state
 from cluster.session import check_gpus, prepare_models
 from cluster.stores import resolve_release
@@ -36,7 +36,7 @@ from judge_serve.serving.home import home
 from judge_serve.serving.served_model import ServedModel
 
 LIVE_TIMEOUT_S = 60.0
-_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
 class GateRefusedError(RuntimeError):
@@ -104,7 +104,8 @@ def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
 
 def run_rollback(force: str | None, progress: Progress) -> dict[str, Any]:
     """Deploy the champion before the current one; it was let through once and needs no new gate."""
-    return run_deploy(DeployConfig(release=PREVIOUS, force=force or "rollback"), progress)
+    name = _live_name(_require_running(), Registry(home()))
+    return run_deploy(DeployConfig(release=f"{name}@{PREVIOUS}", force=force or "rollback"), progress)
 
 
 def run_status() -> dict[str, Any]:
@@ -116,7 +117,7 @@ def run_status() -> dict[str, Any]:
         try:
             answer = httpx.get(f"{state.url}/readyz", timeout=5.0)
             status["endpoint"]["ready"] = answer.status_code == httpx.codes.OK
-            status["endpoint"]["release"] = answer.json().get("release")
+            status["endpoint"]["release"] = _release_of(answer)
         except httpx.TransportError as error:
             status["endpoint"]["ready"] = False
             status["endpoint"]["reason"] = f"no answer ({type(error).__name__})"
@@ -188,6 +189,23 @@ def _await_live(release: Release, progress: Progress) -> None:
     raise ServingFailedError(
         f"release {release.id} was not live after {LIVE_TIMEOUT_S:.0f} s; see 'relevance-judge status'"
     )
+
+
+def _live_name(state: ServeState, registry: Registry) -> str:
+    """Registry name of the release that answers; the default where the registry does not know it."""
+    try:
+        live = _release_of(httpx.get(f"{state.url}/readyz", timeout=5.0))
+    except httpx.TransportError as error:
+        raise ServingFailedError(f"the endpoint {state.url} does not answer ({type(error).__name__})") from error
+    known = [entry for entry in registry.releases() if entry.release.id == live]
+    return known[0].release.name if known else DEFAULT_NAME
+
+
+def _release_of(answer: httpx.Response) -> str | None:
+    if answer.status_code != httpx.codes.OK:
+        return None
+    release = answer.json().get("release")
+    return str(release) if release else None
 
 
 def _require_running() -> ServeState:

@@ -77,7 +77,8 @@ def free_port(host: str = LOOPBACK) -> int:
 
 
 def prepare_ray_environment() -> None:
-    """Settings that Ray reads at import: listen on loopback only, send no usage statistics."""
+    """Settings that Ray reads at import: token authentication, loopback only, no usage statistics."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a new Ray turns it on by itself, attaching to one does not
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -94,8 +95,19 @@ def local_ray(num_cpus: int | None = None) -> Iterator[str]:
     inherited = os.environ.get("RAY_ADDRESS")
     if inherited:
         attach(inherited)
+        from ray import serve
+
         try:
-            yield inherited
+            if APP_NAME in serve.status().applications:
+                raise RefusedInputError(
+                    f"the Ray at {inherited} runs a judging application already; "
+                    "reach its model with --model http://host:8000/v1#model-name"
+                )
+            try:
+                yield inherited
+            finally:
+                if APP_NAME in serve.status().applications:
+                    serve.delete(APP_NAME)
         finally:
             ray.shutdown()
         return

@@ -83,10 +83,10 @@ def served_model(name: str) -> ServedModel:
 
 def _endpoint(spec: str) -> ModelChoice:
     parts = urlsplit(spec)
+    if parts.username or parts.password or parts.query:  # first: the other message repeats the address
+        raise RefusedInputError(f"an endpoint address holds no credentials; put the key into {KEY_VARIABLE}")
     if not parts.fragment or not parts.hostname:
         raise RefusedInputError(f"endpoint {spec!r} names no model; write http(s)://host/v1#model-name")
-    if parts.username or parts.password or parts.query:
-        raise RefusedInputError(f"an endpoint address holds no credentials; put the key into {KEY_VARIABLE}")
     base_url = parts._replace(fragment="").geturl()
     config = HttpEngineConfig(
         base_url=base_url, model=parts.fragment, is_reasoning=bool(_REASONING_MODEL.search(parts.fragment))

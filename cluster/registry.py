@@ -56,6 +56,12 @@ class Registry:
         self._mlflow = mlflow
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
+    @property
+    def shown_uri(self) -> str:
+        """The tracking URI without credentials."""
+        scheme, separator, rest = self.uri.partition("://")
+        return scheme + separator + rest.rpartition("@")[2]
+
     def register(self, release: Release, *, gate_passed: bool | None, gate_reasons: list[str]) -> Registered:
         """Store a release once; a known one only gets the new gate result."""
         known = self._find(release.name, release.digest)
@@ -84,7 +90,7 @@ class Registry:
         if len(fitting) != 1 or len(reference) < 4:
             found = "fits several releases" if len(fitting) > 1 else "is not in the registry"
             raise RefusedInputError(
-                f"release {reference!r} {found} ({self.uri}); give a longer id, an alias, or a release.json"
+                f"release {reference!r} {found} ({self.shown_uri}); give a longer id, an alias, or a release.json"
             )
         return fitting[0]
 

@@ -14,6 +14,7 @@ from cluster.progress import Progress
 from cluster.serve_state import read_state
 from judge_serve.judging.engine import EngineRequest
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge import RetryPolicy, complete_with_retry
 from judge_serve.serving.embedded_model import ensure_embedded_model
 from judge_serve.serving.home import models_dir
 from judge_serve.serving.served_model import ServedModel
@@ -45,7 +46,7 @@ class Session:
         """Complete a prompt with the reflection model."""
         max_tokens = REFLECTION_MAX_TOKENS if self.can_propose else WEAK_REFLECTION_MAX_TOKENS
         request = EngineRequest(({"role": "user", "content": prompt},), max_tokens=max_tokens, temperature=1.0, seed=0)
-        return self._runner.run(self._reflection_engine.complete(request)).text
+        return self._runner.run(complete_with_retry(self._reflection_engine, request, RetryPolicy())).text
 
     def close(self) -> None:
         """Stop workers and connections."""

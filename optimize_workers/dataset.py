@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,10 +71,11 @@ def load_dataset(location: str, scale: Scale) -> Dataset:
     has_splits = any("split" in row.values for row in rows)
     examples = [_to_example(row, scale, has_splits) for row in rows]
     by_split = {split: tuple(e for e in examples if e.split == split) for split in SPLITS}
-    splits_of: dict[str, set[str]] = {}
+    splits_of: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for example in examples:
-        splits_of.setdefault(example.item.doc_id, set()).add(example.split)
-    crossing = frozenset(doc_id for doc_id, splits in splits_of.items() if len(splits) > 1)
+        for key in _document_keys(example):
+            splits_of[key].add(example.split)
+    crossing = frozenset(e.item.doc_id for e in examples if any(len(splits_of[k]) > 1 for k in _document_keys(e)))
     return Dataset(location, _fingerprint(examples), by_split, crossing)
 
 
@@ -93,9 +94,12 @@ def draw_examples(examples: Sequence[Example], limit: int | None, seed: int = 0)
 def to_item(row: Row) -> Item:
     """Query, document and their ids; a missing id is the digest of the text."""
     query, document = require_text(row, "query"), require_text(row, "document")
-    query_id = str(row.values.get("query_id") or digest_of_text(query)[:ID_CHARS])
-    doc_id = str(row.values.get("doc_id") or digest_of_text(document)[:ID_CHARS])
-    return Item(query, document, query_id, doc_id)
+    return Item(query, document, _id_of(row, "query_id", query), _id_of(row, "doc_id", document))
+
+
+def _id_of(row: Row, column: str, text: str) -> str:
+    value = row.values.get(column)
+    return digest_of_text(text)[:ID_CHARS] if value in (None, "") else str(value)  # 0 is an id
 
 
 def split_of_query(query_id: str) -> str:
@@ -104,6 +108,10 @@ def split_of_query(query_id: str) -> str:
     if position < TRAIN_SHARE:
         return "train"
     return "val" if position < TRAIN_SHARE + VAL_SHARE else "test"
+
+
+def _document_keys(example: Example) -> tuple[tuple[str, str], ...]:
+    return ("id", example.item.doc_id), ("text", example.item.document)  # one text may stand under two ids
 
 
 def _to_example(row: Row, scale: Scale, has_splits: bool) -> Example:

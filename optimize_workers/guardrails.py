@@ -12,7 +12,9 @@ NGRAM_WORDS = 8  # a run of this many words of an example counts as copied
 MAX_GROWTH = 3.0  # times the length of the baseline, plus the allowance
 GROWTH_ALLOWANCE_CHARS = 1_500
 _WORD = re.compile(r"\w+")
-_RANGE = re.compile(r"\b(\d+)\s*(?:-|\u2013|\u2014|to|through|out of|/)\s*(\d+)\b", re.IGNORECASE)
+# three digits at most begin a scale: 2019-2024 are years
+_RANGE = re.compile(r"\b(\d{1,3})\s*(?:-|\u2013|\u2014|to|through|out of|/)\s*(\d+)\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"\bbetween\s+(\d{1,3})\s+and\s+(\d+)\b", re.IGNORECASE)
 _RATING_CONTEXT = re.compile(r"\b(?:rat(?:e|es|ed|ing|ings)|scale|scores?|grades?|points?)\b", re.IGNORECASE)
 _OUT_OF = re.compile(r"\bout of (?:\d+|three|four|six|seven|ten|hundred)\b", re.IGNORECASE)
 _TEMPLATE = re.compile(r"</?(?:query|document)\b|<\||\|>", re.IGNORECASE)
@@ -46,12 +48,12 @@ class Guardrails:
     def _changes_scale(self, text: str) -> bool:
         if _OUT_OF.search(text) and not re.search(rf"\bout of {self._scale.maximum}\b", text, re.IGNORECASE):
             return True
-        for match in _RANGE.finditer(text):
+        for match in (*_RANGE.finditer(text), *_BETWEEN.finditer(text)):
             nearby = text[max(0, match.start() - _CONTEXT_CHARS) : match.end() + _CONTEXT_CHARS]
             low, high = int(match.group(1)), int(match.group(2))
             is_within = self._scale.minimum <= low and high <= self._scale.maximum
             is_scale = (low, high) == (self._scale.minimum, self._scale.maximum)
-            names_whole_scale = low <= self._scale.minimum
+            names_whole_scale = low <= self._scale.minimum and match.re is _RANGE  # "torn between 1 and 2" does not
             if _RATING_CONTEXT.search(nearby) and not is_scale and (names_whole_scale or not is_within):
                 return True
         return False

@@ -31,7 +31,7 @@ class Ledger:
         try:
             self._engine = create_engine(url)
             _metadata.create_all(self._engine)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ImportError) as error:  # ImportError: the database has no driver here
             reason = str(error).splitlines()[0]
             raise RefusedInputError(f"the store cannot be opened ({reason}); check RELEVANCE_JUDGE_STORE") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -72,7 +71,7 @@ def _read_file(filesystem: Any, path: str) -> Iterator[Row]:
         with filesystem.open(path, "rb") as file:
             yield from _read_jsonl(file, name)
     elif path.endswith(".csv"):
-        with filesystem.open(path, "rb") as file:
+        with filesystem.open(path, "r", encoding="utf-8-sig", newline="") as file:
             yield from _read_csv(file, name)
     elif path.endswith(".parquet"):
         with filesystem.open(path, "rb") as file:
@@ -91,12 +90,12 @@ def _read_jsonl(file: Any, name: str) -> Iterator[Row]:
             raise RefusedInputError(f"not a JSON object ({name}:{number}): {error}") from error
         if not isinstance(values, dict):
             raise RefusedInputError(f"expected a JSON object, found {type(values).__name__} ({name}:{number})")
-        yield Row(values, f"{name}:{number}")
+        yield Row({key: value for key, value in values.items() if value is not None}, f"{name}:{number}")
 
 
 def _read_csv(file: Any, name: str) -> Iterator[Row]:
     try:
-        reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
+        reader = csv.DictReader(file, strict=True)
         for record in reader:
             if None in record or None in record.values():
                 raise RefusedInputError(f"wrong number of columns ({name}:{reader.line_num}); check the quoting")

@@ -102,7 +102,7 @@ async def judge_pair(
     request = build_request(judge, item, occurrence)
     started = time.perf_counter()
     try:
-        reply = await _complete(engine, request, retry or RetryPolicy())
+        reply = await complete_with_retry(engine, request, retry or RetryPolicy())
     except PromptTooLongError as error:
         reply = EngineReply(text=str(error), finish_reason="refused")
         reading = Reading(None, None, InvalidReason.PROMPT_TOO_LONG)
@@ -122,7 +122,8 @@ async def judge_pair(
     return _record(judge, item, reply, reading, None, occurrence, latency_s)
 
 
-async def _complete(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
+async def complete_with_retry(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
+    """Send a request, again after retryable engine failures, waiting as long as the engine asks (within bounds)."""
     backoff = wait_random_exponential(multiplier=retry.first_wait_s, max=retry.longest_wait_s)
 
     def wait_s(state: RetryCallState) -> float:

@@ -8,8 +8,11 @@ raises instead of scoring a candidate.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import dspy
@@ -17,6 +20,7 @@ import numpy as np
 import optuna
 from dspy.teleprompt import MIPROv2
 
+from judge_serve.judging.errors import EngineError
 from optimize_workers.demonstrations import draw_demonstration_sets
 from optimize_workers.dspy_bridge import (
     reflection_lm,
@@ -74,8 +78,8 @@ class MiproOptimizer:
 
     def run(self, study: Study) -> StudyResult:
         """See `Optimizer.run`."""
-        lm = reflection_lm(study.reflect)
-        search = _PooledMIPROv2(study, lm)
+        reflect = _OutageRecorder(study.reflect)
+        search = _PooledMIPROv2(study, reflection_lm(reflect), reflect)
         logging.getLogger("dspy").setLevel(logging.WARNING)
         search.compile(
             to_student(study.judge.task, study.judge.program),
@@ -88,14 +92,30 @@ class MiproOptimizer:
         return study.result(dict(search.refusals))
 
 
+class _OutageRecorder:
+    """Remembers an engine failure of the reflection model, which DSPy's proposer would swallow."""
+
+    def __init__(self, reflect: Callable[[str], str]) -> None:
+        self._reflect = reflect
+        self.outage: EngineError | None = None
+
+    def __call__(self, prompt: str) -> str:
+        try:
+            return self._reflect(prompt)
+        except EngineError as error:
+            self.outage = error
+            raise
+
+
 class _PooledMIPROv2(MIPROv2):
     """DSPy's MIPROv2 with demonstrations from human labels and trials on the evaluation plane."""
 
-    def __init__(self, study: Study, lm: dspy.LM) -> None:
+    def __init__(self, study: Study, lm: dspy.LM, reflect: _OutageRecorder) -> None:
         super().__init__(
             metric=_never_called, prompt_model=lm, task_model=lm, auto=None, num_candidates=NUM_INSTRUCTIONS
         )
         self._study = study
+        self._reflect = reflect
         self.plan = plan_budget(study.budget.left, len(study.data.val))
         self.refusals: Counter[str] = Counter()
 
@@ -115,7 +135,10 @@ class _PooledMIPROv2(MIPROv2):
         study = self._study
         baseline = study.judge.program.instruction
         if study.can_propose:
-            proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
+            with contextlib.redirect_stdout(sys.stderr):  # DSPy prints; stdout belongs to the result
+                proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
+            if self._reflect.outage is not None:
+                raise self._reflect.outage
         else:
             logger.info("the reflection model is too weak to write instructions, using fixed variants of the baseline")
             proposed = [f"{baseline}\n\n{variant}" for variant in _VARIANTS]

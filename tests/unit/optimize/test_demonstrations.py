@@ -1,0 +1,140 @@
+"""Demonstrations: human ratings of training examples only, balanced, and the same for the same seed."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judge_serve.judging import Example, Item
+from optimize_workers.dataset import SPLITS, Dataset, load_dataset
+from optimize_workers.demonstrations import (
+    MAX_DOCUMENT_CHARS,
+    MAX_EXPLANATION_CHARS,
+    draw_demonstration_sets,
+    to_demonstration,
+    usable_demonstrations,
+)
+from tests.builders import SCALE, make_example, make_examples
+
+TRAIN = make_examples(60)
+
+
+def draw(train=TRAIN, sizes=(4, 3, 5), num_sets=8, seed=0):
+    return draw_demonstration_sets(train, SCALE, num_sets=num_sets, sizes=sizes, seed=seed)
+
+
+def test_a_demonstration_shows_the_human_rating_and_reason():
+    shown = to_demonstration(make_example(4.0, reason="says so"))
+    assert (shown.rating, shown.explanation) == (4, "says so")
+    assert (shown.query, shown.document) == ("query 0 of train", "document 0 of train, evidence 4")
+
+
+def test_every_demonstration_is_a_training_example_with_its_own_rating():
+    known = {(e.item.query, e.item.document, e.gold_rating, e.explanation) for e in TRAIN}
+    for shown in (d for chosen in draw() for d in chosen):
+        assert (shown.query, shown.document, shown.rating, shown.explanation) in known
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 10])
+def test_a_set_has_its_size_and_balanced_grades(size):
+    for chosen in draw(sizes=(size,)):
+        counts = Counter(shown.rating for shown in chosen)
+        assert len(chosen) == size
+        assert max(counts.values()) - min(counts[rating] for rating in SCALE.ratings) <= 1
+
+
+def test_the_queries_of_a_set_differ():
+    for chosen in draw(sizes=(10,)):
+        assert len({shown.query for shown in chosen}) == 10
+
+
+def test_no_query_is_shown_twice_even_if_there_is_only_one():
+    train = [make_example(float(n % 5 + 1), number=n, query_id="q") for n in range(20)]
+    assert [len(chosen) for chosen in draw(train, sizes=(4,), num_sets=3)] == [1, 1, 1]
+
+
+def test_sizes_take_turns():
+    assert [len(chosen) for chosen in draw(sizes=(4, 3, 5), num_sets=5)] == [4, 3, 5, 4, 3]
+
+
+def test_the_same_seed_draws_the_same_sets():
+    assert draw(seed=7) == draw(seed=7)
+    assert draw(seed=7) != draw(seed=8)
+
+
+def test_a_set_does_not_depend_on_how_many_are_drawn():
+    assert draw(num_sets=8)[:3] == draw(num_sets=3)
+
+
+def test_an_example_without_a_reason_is_not_shown():
+    assert usable_demonstrations([make_example(3, reason="")], SCALE) == []
+
+
+def test_a_fractional_human_rating_is_not_shown():
+    assert usable_demonstrations([make_example(3.5)], SCALE) == []
+
+
+def test_without_usable_examples_there_are_no_sets():
+    assert draw([make_example(3.5)]) == []
+
+
+def test_a_missing_grade_is_left_out():
+    train = [e for e in TRAIN if e.gold_rating != 2]
+    assert {shown.rating for chosen in draw(train, sizes=(6,)) for shown in chosen} == {1, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        make_example(3, number=99, document="x" * (MAX_DOCUMENT_CHARS + 1)),
+        make_example(3, number=99, reason="x" * (MAX_EXPLANATION_CHARS + 1)),
+    ],
+)
+def test_long_examples_are_not_shown_where_short_ones_cover_the_grades(long):
+    assert long not in usable_demonstrations([*TRAIN, long], SCALE)
+
+
+def test_where_all_examples_are_long_the_shortest_are_shown():
+    train = [make_example(float(n % 5 + 1), number=n, document="x" * (MAX_DOCUMENT_CHARS + 100 - n)) for n in range(60)]
+    usable = usable_demonstrations(train, SCALE)
+    assert len(usable) == 20
+    assert max(len(e.item.document) for e in usable) < min(len(e.item.document) for e in train if e not in usable)
+
+
+texts = st.sampled_from([f"text {letter}" for letter in "abcdefgh"])  # few, so that documents repeat across splits
+rows = st.lists(
+    st.tuples(texts, st.sampled_from(SPLITS), st.integers(1, 5), st.sampled_from([None, "id-1", "id-2"])),
+    min_size=1,
+    max_size=25,
+)
+
+
+@given(rows, st.integers(0, 5))
+def test_no_document_of_another_split_is_ever_shown(tmp_path_factory, rows, seed):
+    dataset = dataset_of(tmp_path_factory.getbasetemp(), rows)
+    hidden = {e.item.document for split in ("val", "test") for e in dataset.by_split[split]}
+    hidden_ids = {e.item.doc_id for split in ("val", "test") for e in dataset.by_split[split]}
+    train = dataset.for_optimizers().train
+    assert hidden_ids.isdisjoint(e.item.doc_id for e in train)
+    shown = {d.document for chosen in draw(train, seed=seed) for d in chosen}
+    assert shown.isdisjoint(hidden)
+
+
+def dataset_of(folder, rows) -> Dataset:
+    """The data set of (document, split, rating, doc_id) rows, through a file as in real life."""
+    import json
+
+    lines = [
+        {"query": f"query {n}", "document": text, "rating": rating, "explanation": "why", "split": split}
+        | ({"doc_id": doc_id} if doc_id else {})
+        for n, (text, split, rating, doc_id) in enumerate(rows)
+    ]
+    path = folder / "leak.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return load_dataset(str(path), SCALE)
+
+
+def test_an_example_is_shown_with_its_first_reason():
+    example = Example(Item("q", "d", "q1", "d1"), 2.0, ("first", "second"))
+    assert to_demonstration(example).explanation == "first"

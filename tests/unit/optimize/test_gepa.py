@@ -1,0 +1,176 @@
+"""GEPA: finds a better section, survives bad proposals, and never scores an outage."""
+
+import pytest
+
+from judge_serve.judging import EngineError
+from optimize_workers.optimizers.gepa import MAX_FRUITLESS_PROPOSALS, GepaOptimizer, extract_text
+from tests.builders import PROGRAM
+from tests.fakes import json_reply
+from tests.unit.optimize.searches import DATA, fails_after, gold_of, make_study, rate_well
+
+BETTER = "Rate by the evidence that a document states."
+OUTAGE = EngineError("the engine is down", is_retryable=False)
+
+
+def better_with_evidence(request):
+    """Right once an instruction speaks of evidence, always 3 before."""
+    return json_reply(gold_of(request) if BETTER in request.messages[0]["content"] else 3)
+
+
+def propose_better(prompt):
+    return f"The judge ignores what documents state.\n```\n{BETTER}\n```"
+
+
+def run(study):
+    return GepaOptimizer().run(study)
+
+
+def test_an_improved_section_is_found():
+    result = run(make_study(better_with_evidence, reflect=propose_better))
+    assert BETTER in result.winner.instruction
+    best = max(trial.score for trial in result.trials if trial.is_full)
+    assert (best, result.trials[0].score) == (1.0, pytest.approx(0.875))  # the constant 3 loses 12.5
+
+
+def test_the_winner_keeps_everything_but_the_sections():
+    judge_program = PROGRAM.model_copy(update={"bullets": ("Read all.",)})
+    study = make_study(better_with_evidence, reflect=propose_better)
+    study.judge = study.plane.judge = study.judge.model_copy(update={"program": judge_program})
+    winner = run(study).winner
+    assert winner.bullets == ("Read all.",)
+    assert list(winner.sections) == list(PROGRAM.sections)
+
+
+def test_the_first_trial_is_the_baseline_on_validation_examples():
+    trial = run(make_study(better_with_evidence, reflect=propose_better)).trials[0]
+    assert (trial.program, trial.is_full) == (PROGRAM, True)
+
+
+@pytest.mark.parametrize("budget", [24, 25, 31, 50, 77, 100, 200])
+def test_the_budget_is_never_exceeded(budget):
+    study = make_study(better_with_evidence, budget=budget, reflect=propose_better)
+    run(study)
+    assert study.plane._pool.calls == study.budget.used <= budget
+    assert study.budget.used > 0
+
+
+def test_a_judge_that_is_right_already_is_left_alone():
+    study = make_study(rate_well, reflect=lambda prompt: pytest.fail("nothing to improve"))
+    assert run(study).winner == PROGRAM
+
+
+def test_unreadable_replies_lower_their_own_examples_only():
+    study = make_study(lambda request: "no idea" if gold_of(request) in (1, 2) else rate_well(request))
+    study.reflect = lambda prompt: ""
+    baseline = run(study).trials[0]
+    drawn = study.validation_examples(max(4, 100 // 6))
+    expected = sum(e.gold_rating > 2 for e in drawn) / len(drawn)
+    assert expected == 0.6
+    assert (baseline.validity, baseline.score) == (pytest.approx(0.6), pytest.approx(0.6))
+
+
+def test_unreadable_replies_reach_the_reflection_prompt_first():
+    prompts = []
+
+    def reflect(prompt):
+        prompts.append(prompt)
+        return ""
+
+    run(make_study(lambda request: "no idea" if gold_of(request) == 5 else json_reply(3), reflect=reflect))
+    shown = next(prompt for prompt in prompts if "could not be read" in prompt)
+    assert shown.index("could not be read") < shown.index("too")
+
+
+def test_reflection_sees_training_examples_only():
+    prompts = []
+
+    def reflect(prompt):
+        prompts.append(prompt)
+        return propose_better(prompt)
+
+    run(make_study(better_with_evidence, reflect=reflect))
+    assert prompts
+    hidden = {e.item.document for e in DATA.val}
+    assert not any(document in prompt for prompt in prompts for document in hidden)
+
+
+# --- bad proposals ---
+
+
+@pytest.mark.parametrize("reply", ["", "   ", "```\n```", "``````"])
+def test_an_empty_reflection_ends_cleanly(reply):
+    result = run(make_study(better_with_evidence, reflect=lambda prompt: reply))
+    assert result.winner == PROGRAM
+    assert set(result.refusals) == {"empty"}
+
+
+def test_a_junk_reflection_costs_trials_but_wins_nothing():
+    result = run(make_study(better_with_evidence, reflect=lambda prompt: "lorem ipsum {} \ud800 %s"))
+    assert result.winner == PROGRAM
+
+
+def test_a_storm_of_refused_proposals_ends_with_the_baseline():
+    study = make_study(better_with_evidence, budget=2_000, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
+    result = run(study)
+    assert result.winner == PROGRAM
+    assert result.refusals == {"scale_change": MAX_FRUITLESS_PROPOSALS}
+    assert study.budget.left > 0
+
+
+def test_a_refused_proposal_costs_no_judge_call_of_its_own():
+    study = make_study(better_with_evidence, budget=2_000, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
+    run(study)
+    assert study.plane._pool.waves == [10, *[6] * MAX_FRUITLESS_PROPOSALS]
+
+
+def test_repeating_the_text_is_no_proposal():
+    result = run(make_study(better_with_evidence, reflect=lambda prompt: prompt.split("```")[1]))
+    assert set(result.refusals) == {"unchanged"}
+
+
+# --- outages ---
+
+
+@pytest.mark.parametrize("num_calls", [0, 3, 12, 17, 30])
+def test_an_outage_of_the_engine_raises_and_scores_nothing(num_calls):
+    study = make_study(fails_after(num_calls, better_with_evidence, OUTAGE), reflect=propose_better)
+    with pytest.raises(EngineError, match="the engine is down"):
+        run(study)
+    assert sum(trial.n for trial in study.trials) <= num_calls
+    assert all(trial.validity == 1.0 for trial in study.trials)
+
+
+def test_an_outage_of_the_reflection_model_raises():
+    def reflect(prompt):
+        raise OUTAGE
+
+    with pytest.raises(EngineError, match="the engine is down"):
+        run(make_study(better_with_evidence, reflect=reflect))
+
+
+# --- repeatable ---
+
+
+def test_the_same_seed_makes_the_same_trials():
+    def trials(seed):
+        result = run(make_study(better_with_evidence, seed=seed, reflect=propose_better))
+        return [trial.as_dict() for trial in result.trials]
+
+    assert trials(3) == trials(3)
+
+
+# --- reading a reflection ---
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ("```\nNew text.\n```", "New text."),
+        ("Thoughts.\n```text\nNew text.\n```\nMore.", "New text."),
+        ("```\nshort\n```\n```\nthe longer one\n```", "the longer one"),
+        ("New text.", "New text."),
+        ("```\ncut off", "```\ncut off"),
+    ],
+)
+def test_the_fenced_text_is_taken(reply, text):
+    assert extract_text(reply) == text
