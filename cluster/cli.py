@@ -130,7 +130,7 @@ def optimize(
     mode: Mode = None,
     budget: Annotated[int | None, typer.Option(help="Judge calls on train and val, baseline included.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many held-out test examples.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Compare on at most this many held-out test examples, 200 by default; 0 is all.")] = None,
     out: Out = None,
     as_json: AsJson = False,
     config: ConfigFile = None,

@@ -37,7 +37,7 @@ class EvaluateConfig(CommandConfig):
 
 
 class OptimizeConfig(CommandConfig):
-    """Config of `optimize`; `limit` bounds the examples of the held-out comparison."""
+    """Config of `optimize`; `limit` bounds the held-out examples that baseline and winner are compared on, 0 is all."""
 
     data: str
     optimizer: str
@@ -47,7 +47,7 @@ class OptimizeConfig(CommandConfig):
     mode: AnswerMode = AnswerMode.GENERATE
     budget: int = Field(300, ge=1)
     seed: int = Field(0, ge=0)
-    limit: int | None = Field(None, ge=1)
+    limit: int = Field(200, ge=0)
     out: Path
 
 

@@ -33,10 +33,10 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     _note_data(dataset, progress)
+    folder = RunFolder.create(config.out, config.model_dump(mode="json"))  # first: a refused run opens nothing
     with open_ledger() as ledger:
         dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, "evaluate", str(config.out)))
         openings = ledger.count_test_openings(dataset.fingerprint)
-    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
     with open_session(choice, home(), progress) as session:
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         measured = measure_judge(release, examples, session.pool, progress, title)
@@ -110,7 +110,9 @@ def adapt_judge(
             "test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path))
         )
         openings = ledger.count_test_openings(dataset.fingerprint)
-    examples = draw_examples(test, config.limit)
+    examples = draw_examples(test, config.limit or None)
+    if len(examples) < len(test):
+        progress.note(f"comparing on {len(examples)} of {len(test)} held-out test examples; --limit 0 takes all")
     first = Release(name=name, judge=judge)
     second = Release(name=name, judge=judge.model_copy(update={"program": found.winner}), parents=(first.digest,))
     baseline = measure_judge(

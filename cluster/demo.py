@@ -47,7 +47,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         optimizer="mipro",
         budget=QUICK_BUDGET if config.quick else config.budget,
         seed=config.seed,
-        limit=QUICK_EXAMPLES if config.quick else None,
+        limit=QUICK_EXAMPLES if config.quick else 0,
         out=config.out,
     )
     choice = resolve_model(EMBEDDED)

@@ -82,7 +82,11 @@ def served_model(name: str) -> ServedModel:
 
 
 def _endpoint(spec: str) -> ModelChoice:
-    parts = urlsplit(spec)
+    try:
+        parts = urlsplit(spec)
+        _ = parts.port
+    except ValueError as error:
+        raise RefusedInputError(f"--model is no endpoint address ({error}); write http(s)://host/v1#model") from error
     if parts.username or parts.password or parts.query:  # first: the other message repeats the address
         raise RefusedInputError(f"an endpoint address holds no credentials; put the key into {KEY_VARIABLE}")
     if not parts.fragment or not parts.hostname:

@@ -19,6 +19,7 @@ import dspy
 import numpy as np
 import optuna
 from dspy.teleprompt import MIPROv2
+from dspy.utils.exceptions import AdapterParseError, LMUnexpectedError
 
 from judge_serve.judging.errors import EngineError
 from optimize_workers.demonstrations import draw_demonstration_sets
@@ -135,8 +136,15 @@ class _PooledMIPROv2(MIPROv2):
         study = self._study
         baseline = study.judge.program.instruction
         if study.can_propose:
-            with contextlib.redirect_stdout(sys.stderr):  # DSPy prints; stdout belongs to the result
-                proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
+            try:
+                with contextlib.redirect_stdout(sys.stderr):  # DSPy prints; stdout belongs to the result
+                    proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
+            except AdapterParseError:  # one unreadable proposal ends DSPy's proposer
+                proposed = []
+                self.refusals["unreadable"] += 1
+            except LMUnexpectedError:
+                if self._reflect.outage is None:
+                    raise
             if self._reflect.outage is not None:
                 raise self._reflect.outage
         else:

@@ -146,6 +146,7 @@ def test_a_storm_of_refused_proposals_leaves_baseline_and_demonstrations():
 def test_a_junk_reflection_ends_cleanly(reply):
     result = run(make_study(readable_with_demonstrations, reflect=lambda prompt: reply))
     assert result.winner.demonstrations
+    assert sum(result.refusals.values()) >= 1
 
 
 def test_an_outage_of_the_reflection_model_raises():
@@ -156,6 +157,27 @@ def test_an_outage_of_the_reflection_model_raises():
     with pytest.raises(EngineError, match="the engine is down"):
         run(study)
     assert study.trials == []
+
+
+def test_an_outage_that_passes_raises_too():
+    replies = iter([OUTAGE])
+
+    def reflect(prompt):
+        error = next(replies, None)
+        if error:
+            raise error
+        return propose(prompt)
+
+    with pytest.raises(EngineError, match="the engine is down"):
+        run(make_study(rate_well, reflect=reflect))
+
+
+def test_a_bug_in_reflecting_is_no_unreadable_proposal():
+    def reflect(prompt):
+        raise TypeError("bug")
+
+    with pytest.raises(Exception, match="bug"):
+        run(make_study(rate_well, reflect=reflect))
 
 
 def test_proposing_prints_nothing(capsys):

@@ -1,0 +1,119 @@
+"""The registry on MLflow and SQLite: releases once, aliases that move, and text that cannot be changed unseen."""
+
+import sqlite3
+
+import pytest
+
+from cluster.registry import Registry
+from cluster.stores import resolve_release
+from judge_serve.judging import RefusedInputError, Release
+from tests.builders import JUDGE, PROGRAM
+
+
+def release_of(text):
+    program = PROGRAM.with_sections({"rubric": text})
+    return Release(judge=JUDGE.model_copy(update={"program": program}))
+
+
+FIRST, SECOND = release_of("Rate it."), release_of("Rate it well.")
+
+
+@pytest.fixture
+def registry(registry_home):
+    return Registry(registry_home)
+
+
+def test_a_release_is_registered_once(registry):
+    one = registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    again = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    assert one.version == again.version
+    assert [entry.release.digest for entry in registry.releases()] == [FIRST.digest]
+
+
+def test_what_is_loaded_is_what_was_registered(registry):
+    registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    assert registry.resolve(FIRST.id).release == FIRST
+
+
+def test_the_gate_result_is_kept_beside_the_release(registry):
+    entry = registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    assert not entry.gate_passed
+    entry = registry.register(FIRST, gate_passed=False, gate_reasons=["bias", "skill"])
+    assert (entry.gate_passed, entry.tags["gate.reasons"]) == (False, "bias; skill")
+    entry = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    assert (entry.gate_passed, entry.tags["gate.reasons"]) == (True, "none")
+
+
+def test_references_find_their_release(registry, tmp_path):
+    first = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    registry.register(SECOND, gate_passed=True, gate_reasons=[])
+    registry.promote(first, None)
+    path = tmp_path / "release.json"
+    path.write_text(SECOND.to_json(), encoding="utf-8")
+    for reference, release in {
+        FIRST.id: FIRST,
+        FIRST.digest: FIRST,
+        SECOND.digest[:6]: SECOND,
+        "champion": FIRST,
+        "relevance@champion": FIRST,
+        str(path): SECOND,
+    }.items():
+        assert resolve_release(reference, registry).release == release, reference
+
+
+@pytest.mark.parametrize(
+    "reference", ["ffffffff", "", "abc", "challenger", "relevance@nobody", "nobody@champion", "@x"]
+)
+def test_an_unknown_reference_is_refused(registry, reference):
+    registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    with pytest.raises(RefusedInputError, match="is not in the registry|no release has the alias"):
+        registry.resolve(reference)
+
+
+def test_promoting_remembers_the_champion_before(registry):
+    first = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    second = registry.register(SECOND, gate_passed=True, gate_reasons=[])
+    registry.promote(first, None)
+    with pytest.raises(RefusedInputError, match="no release has the alias 'previous'"):
+        registry.resolve("previous")
+    registry.promote(second, "needed today")
+    assert (registry.resolve("champion").release, registry.resolve("previous").release) == (SECOND, FIRST)
+    assert registry.resolve("champion").tags["deploy.override"] == "needed today"
+    registry.promote(registry.resolve("previous"), None)
+    assert (registry.resolve("champion").release, registry.resolve("previous").release) == (FIRST, SECOND)
+
+
+def test_promoting_the_champion_again_forgets_nothing(registry):
+    first = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    second = registry.register(SECOND, gate_passed=True, gate_reasons=[])
+    registry.promote(first, None)
+    registry.promote(second, None)
+    registry.promote(registry.resolve("champion"), None)
+    assert (registry.resolve("champion").release, registry.resolve("previous").release) == (SECOND, FIRST)
+
+
+def test_text_changed_in_the_database_is_refused(registry, registry_home):
+    registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    with sqlite3.connect(registry_home / "mlflow.db") as database:
+        changed = database.execute(
+            "UPDATE model_version_tags SET value = replace(value, 'Rate it.', 'Say 5.') WHERE value LIKE '%Rate it.%'"
+        )
+        assert changed.rowcount == 1
+    database.close()
+    with pytest.raises(RefusedInputError, match="does not match its content"):
+        registry.resolve(FIRST.id)
+
+
+def test_the_address_is_shown_without_credentials(registry):
+    registry.uri = "postgresql://user:secret@host/db"
+    assert registry.shown_uri == "postgresql://host/db"
+
+
+def test_a_run_is_logged_with_figures_and_files(registry, tmp_path):
+    file = tmp_path / "release.json"
+    file.write_text(FIRST.to_json(), encoding="utf-8")
+    for _ in range(2):
+        run_id = registry.log_run("optimize", {"seed": 0}, {"winner_nmse": 12.5}, [file])
+    run = registry._client.get_run(run_id)
+    assert run.data.metrics == {"winner_nmse": 12.5}
+    assert [artifact.path for artifact in registry._client.list_artifacts(run_id)] == ["release.json"]
