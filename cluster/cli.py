@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -130,7 +131,9 @@ def optimize(
     mode: Mode = None,
     budget: Annotated[int | None, typer.Option(help="Judge calls on train and val, baseline included.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
-    limit: Annotated[int | None, typer.Option(help="Compare on at most this many held-out test examples, 200 by default; 0 is all.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Compare on at most this many held-out test examples, 200 by default; 0 is all.")
+    ] = None,
     out: Out = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
@@ -263,7 +266,8 @@ def _run(
         if dry_run:
             print(config.model_dump_json(indent=2))
             return None
-        result = run(config, Progress())
+        with contextlib.redirect_stdout(sys.stderr):  # Ray and DSPy print; stdout belongs to the result
+            result = run(config, Progress())
     except RefusedInputError as error:
         _fail(str(error), EXIT_REFUSED)
     except GateRefusedError as error:

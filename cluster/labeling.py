@@ -58,24 +58,27 @@ def label_rows(
     progress.phase(f"labeling {len(rows)} pairs with release {release.id}", len(rows))
     shards: list[str] = []
     num_invalid = 0
+    columns = list(dict.fromkeys(name for _, values in rows for name in values))  # a row may lack some
     for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[start : start + SHARD_ROWS]
         judgments = pool.judge([(release.judge, item, 0) for item, _ in part], progress.judged)
         num_invalid += sum(not judgment.is_valid for judgment in judgments)
         path = out / f"labels-{number:05d}.parquet"
         scratch = out / f".{path.name}.tmp"
-        pq.write_table(_table(part, judgments, release), scratch)
+        pq.write_table(_table(part, columns, judgments, release), scratch)
         scratch.rename(path)
         shards.append(str(path))
     return {"release": release.id, "rows": len(rows), "invalid": num_invalid, "shards": shards}
 
 
-def _table(part: list[tuple[Item, dict[str, Any]]], judgments: list[Judgment], release: Release) -> pa.Table:
+def _table(
+    part: list[tuple[Item, dict[str, Any]]], columns: list[str], judgments: list[Judgment], release: Release
+) -> pa.Table:
     own = {field.name for field in LABEL_SCHEMA}
     passed = pa.Table.from_pylist(
         [
             {
-                **{f"input_{name}" if name in own else name: value for name, value in values.items()},
+                **{f"input_{name}" if name in own else name: values.get(name) for name in columns},
                 "query_id": item.query_id,
                 "doc_id": item.doc_id,
             }

@@ -77,10 +77,11 @@ def free_port(host: str = LOOPBACK) -> int:
 
 
 def prepare_ray_environment() -> None:
-    """Settings that Ray reads at import: token authentication, loopback only, no usage statistics."""
+    """Settings that Ray reads at import: token authentication, loopback only, no usage statistics, no niceness."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # a new Ray turns it on by itself, attaching to one does not
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's workers, vLLM among them, yield to everything
 
 
 @contextmanager

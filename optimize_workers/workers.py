@@ -20,6 +20,7 @@ from judge_serve.judging.task import Item
 logger = logging.getLogger(__name__)
 
 CHUNK_CALLS = 4  # judge calls of one actor call
+HEARTBEAT_S = 5.0  # silence after which progress is shown all the same
 MAX_RESENDS = 3  # times a chunk is sent again after its worker died
 Chunk = list[tuple[Item, int]]
 
@@ -63,7 +64,7 @@ class WorkerPool:
 
         Args:
             calls: calls of one judge are sent together, so that the engine's prefix cache works.
-            on_done: receives judgments as they arrive.
+            on_done: receives judgments as they arrive, none of them every few seconds while nothing does.
 
         Raises:
             EngineError: an engine gave up on a call; what is under way is cancelled, nothing is scored.
@@ -80,7 +81,12 @@ class WorkerPool:
                     load[worker] += 1
                     ref = self._workers[worker].judge.remote(judge, chunk)
                     under_way[ref] = (worker, start, judge, chunk, resends)
-                (ref,), _ = ray.wait(list(under_way), num_returns=1)
+                ready, _ = ray.wait(list(under_way), num_returns=1, timeout=HEARTBEAT_S)
+                if not ready:
+                    if on_done:
+                        on_done(())
+                    continue
+                ref = ready[0]
                 worker, start, judge, chunk, resends = under_way.pop(ref)
                 load[worker] -= 1
                 try:

@@ -1,4 +1,4 @@
-"""What all tests share: one filter for a warning that third parties raise on import, and patience of hypothesis."""
+"""What all tests share: filters for warnings that third parties raise, and patience of hypothesis."""
 
 import pytest
 from hypothesis import settings
@@ -13,3 +13,5 @@ def pytest_configure(config: pytest.Config) -> None:
         "filterwarnings",
         r"ignore:Using extra keyword arguments on `Field`:pydantic.warnings.PydanticDeprecatedSince20:ray\.serve",
     )
+    # mlflow 3.17 asks SQLAlchemy for a loader that 2.1 deprecates
+    config.addinivalue_line("filterwarnings", r"ignore:The ``noload`` loader strategy:DeprecationWarning")

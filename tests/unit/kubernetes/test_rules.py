@@ -44,7 +44,7 @@ BROKEN: dict[str, tuple[Callable[[Objects], Any], str]] = {
     ),
     "model min over max": (
         in_serve_config(lambda c: app(c)["args"]["models"][0].update(min_replicas=2)),
-        "model 'gpt-oss-20b': autoscaling",
+        "min_replicas 2 is more than max_replicas 1",
     ),
     "deployment min over max": (
         in_serve_config(

@@ -1,0 +1,16 @@
+"""One real local Ray for the tests of a module."""
+
+import pytest
+
+from cluster.lifecycle import OBJECT_STORE_BYTES, prepare_ray_environment
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    """Ray on this machine, stopped after the module."""
+    prepare_ray_environment()
+    import ray
+
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE_BYTES)
+    yield
+    ray.shutdown()
