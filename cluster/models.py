@@ -54,7 +54,7 @@ def resolve_model(spec: str) -> ModelChoice:
         revision = embedded_model_revision() if entry.source is None else "unknown"
         return _served(_from_entry(entry, revision))
     folder = Path(spec).expanduser()
-    if folder.is_dir():
+    if spec.strip() and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise RefusedInputError(f"--model {spec}: the folder holds no config.json, so it is no model folder")
         return _served(_unknown_model(folder.resolve().name, str(folder.resolve()), _folder_revision(folder)))

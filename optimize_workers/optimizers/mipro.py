@@ -8,9 +8,7 @@ raises instead of scoring a candidate.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -137,8 +135,7 @@ class _PooledMIPROv2(MIPROv2):
         baseline = study.judge.program.instruction
         if study.can_propose:
             try:
-                with contextlib.redirect_stdout(sys.stderr):  # DSPy prints; stdout belongs to the result
-                    proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
+                proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
             except AdapterParseError:  # one unreadable proposal ends DSPy's proposer
                 proposed = []
                 self.refusals["unreadable"] += 1
