@@ -29,15 +29,16 @@ from optimize_workers.study import Study, StudyResult, Trial, check_study
 
 def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     """Measure one judge on one split; returns the content of `result.json`."""
+    RunFolder.check(config.out)
     release, choice = _judge_to_measure(config)
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     _note_data(dataset, progress)
-    folder = RunFolder.create(config.out, config.model_dump(mode="json"))  # first: a refused run opens nothing
     with open_ledger() as ledger:
         dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, "evaluate", str(config.out)))
         openings = ledger.count_test_openings(dataset.fingerprint)
     with open_session(choice, home(), progress) as session:
+        folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         measured = measure_judge(release, examples, session.pool, progress, title)
     result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
@@ -52,15 +53,17 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     """One search, proven on the test split, registered; returns the content of `result.json`."""
     if config.optimizer not in OPTIMIZERS:
         raise RefusedInputError(f"unknown optimizer {config.optimizer!r}; use one of {', '.join(OPTIMIZERS)}")
+    RunFolder.check(config.out)
     choice = resolve_model(config.model)
     reflection = resolve_model(config.reflection_model) if config.reflection_model else None
     judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
     dataset = load_dataset(config.data, judge.task.scale)
     check_study(dataset.for_optimizers(), config.budget)
+    dataset.require_split("test")
     _note_data(dataset, progress)
-    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
     registry = Registry(home())
     with open_session(choice, home(), progress, reflection=reflection) as session:
+        folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         adapted = adapt_judge(judge, dataset, session, folder, progress, config)
     result = finish_adaptation(adapted, dataset, folder, registry, config)
     folder.write_json("result.json", result)

@@ -37,14 +37,15 @@ LABEL_SCHEMA: list[Any] = [
 
 def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     """Label a data set with a release; returns the content of `result.json`."""
+    RunFolder.check(config.out)
     registered = resolve_release(config.release)
     check_gate_passed(registered, config.force)
     release = registered.release
     rows = load_items(config.input)
     if not rows:
         raise RefusedInputError(f"{config.input}: no rows")
-    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
     with open_session(choice_for(release), home(), progress) as session:
+        folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         result = label_rows(rows, release, session.pool, folder.path, progress)
     result["override"] = config.force if not registered.gate_passed else None
     folder.write_json("result.json", result)

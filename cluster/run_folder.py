@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,22 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @staticmethod
+    def check(path: Path) -> None:
+        """Raise RefusedInputError if `--out` cannot become a run's folder; writes nothing."""
+        if (path / "result.json").exists():
+            raise RefusedInputError(f"{path} holds a finished run; choose another --out or remove it")
+        existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise RefusedInputError(f"--out {path} cannot be written; choose another")
+
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> RunFolder:
         """Make the folder and write `config.json`.
 
         Raises: RefusedInputError if a finished run lives there, or if it cannot be written.
         """
-        if (path / "result.json").exists():
-            raise RefusedInputError(f"{path} holds a finished run; choose another --out or remove it")
+        cls.check(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
+
 from cluster.lifecycle import APP_NAME, LOOPBACK, attach, deploy, free_port, local_ray, serve_config
 from cluster.models import ModelChoice, connector
 from cluster.progress import Progress
 from cluster.serve_state import read_state
 from judge_serve.judging.engine import EngineRequest
-from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.errors import EngineError, RefusedInputError
 from judge_serve.judging.judge import RetryPolicy, complete_with_retry
 from judge_serve.serving.embedded_model import ensure_embedded_model
 from judge_serve.serving.home import models_dir
@@ -70,6 +72,9 @@ def open_session(
     """
     needed = [c.served for c in (choice, reflection) if c is not None and c.served is not None]
     models = list({model.name: model for model in needed}.values())
+    for endpoint in (c.endpoint for c in (choice, reflection) if c is not None and c.endpoint is not None):
+        progress.phase(f"reaching {endpoint.base_url}")
+        check_endpoint(endpoint.base_url)
     running = read_state(home)
     with ExitStack() as stack:
         url = None
@@ -100,6 +105,16 @@ def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:
     if any(model.source == "embedded" for model in models):
         progress.phase("preparing the embedded model (about 40 s the first time)")
         ensure_embedded_model(models_dir())
+
+
+def check_endpoint(base_url: str) -> None:
+    """Raise EngineError if nothing answers there; what it answers is judged later."""
+    try:
+        httpx.get(base_url, timeout=10.0)
+    except httpx.TransportError as error:
+        raise EngineError(
+            f"cannot reach endpoint {base_url} ({type(error).__name__}); check the address and that it is running"
+        ) from error
 
 
 def check_gpus(models: Sequence[ServedModel]) -> None:

@@ -52,12 +52,16 @@ class Dataset:
 
     def open_split(self, split: str, record_opening: Callable[[str], None]) -> tuple[Example, ...]:
         """Examples of a split; opening `test` is recorded with the data's fingerprint."""
-        if not self.by_split[split]:
-            present = {name: len(examples) for name, examples in self.by_split.items() if examples}
-            raise RefusedInputError(f"{self.path}: split {split!r} is empty, found {present}; choose another --split")
+        self.require_split(split)
         if split == "test":
             record_opening(self.fingerprint)
         return self.by_split[split]
+
+    def require_split(self, split: str) -> None:
+        """Raise RefusedInputError if a split holds no examples."""
+        if not self.by_split[split]:
+            present = {name: len(examples) for name, examples in self.by_split.items() if examples}
+            raise RefusedInputError(f"{self.path}: split {split!r} is empty, found {present}; choose another --split")
 
 
 def load_dataset(location: str, scale: Scale) -> Dataset:

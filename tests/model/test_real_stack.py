@@ -182,6 +182,15 @@ def test_search_deploy_roll_back_and_label(endpoint: Endpoint, tmp_path: Path) -
     assert table["source"].to_pylist() == source["source"].to_pylist()
 
 
+def test_an_openai_compatible_endpoint_judges_over_http(endpoint: Endpoint, tmp_path: Path) -> None:
+    data, out = str(EXAMPLES / "workplace.jsonl"), tmp_path / "run"
+    model = f"http://127.0.0.1:{endpoint.port}/v1#embedded"
+    options = ["--model", model, "--split", "val", "--limit", "4", "--out", str(out)]
+    result = endpoint.run("evaluate", data, *options)
+    assert result["n"] == 4 and result["completion_tokens"] > 0
+    assert result["judge"]["model"] == "embedded"
+
+
 def test_ctrl_c_stops_everything(endpoint: Endpoint) -> None:
     assert endpoint.stop() == 0
     assert not (endpoint.home / "serve.json").exists()
