@@ -236,3 +236,9 @@ def _note_data(dataset: Dataset, progress: Progress) -> None:
             f"{len(dataset.crossing_docs)} documents occur in more than one split, such as {shown}; "
             "they are never shown as demonstrations"
         )
+    if dataset.crossing_queries:
+        shown = ", ".join(sorted(dataset.crossing_queries)[:3])
+        progress.note(
+            f"{len(dataset.crossing_queries)} queries occur in more than one split, such as {shown}; "
+            "held-out figures may flatter, split by query instead"
+        )

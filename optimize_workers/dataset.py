@@ -45,6 +45,12 @@ class Dataset:
     by_split: dict[str, tuple[Example, ...]]
     crossing_docs: frozenset[str]
 
+    @property
+    def crossing_queries(self) -> frozenset[str]:
+        """Ids of queries that occur in more than one split: held-out figures may then flatter."""
+        seen = Counter(query_id for rows in self.by_split.values() for query_id in {e.item.query_id for e in rows})
+        return frozenset(query_id for query_id, num_splits in seen.items() if num_splits > 1)
+
     def for_optimizers(self) -> OptimizationData:
         """Train and val; demonstrations come from train rows whose document stays within one split."""
         usable = tuple(e for e in self.by_split["train"] if e.item.doc_id not in self.crossing_docs)

@@ -303,3 +303,8 @@ def test_items_keep_all_their_columns(tmp_path):
 def test_items_need_no_rating_but_a_document(tmp_path):
     with pytest.raises(RefusedInputError, match=r"column 'document' is missing \(a\.jsonl:1\)"):
         load_items(write_jsonl(tmp_path / "a.jsonl", [{"query": "q"}]))
+
+
+def test_a_query_in_two_splits_is_reported(tmp_path):
+    assert load(tmp_path, changed(query_id="q5")).crossing_queries == {"q5"}
+    assert load(tmp_path, ROWS).crossing_queries == frozenset()
