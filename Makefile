@@ -9,12 +9,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: setup check test test-all demo k8s clean
 
 setup: $(STAMP)
-	@$(BIN)/python -c "from judge_serve.serving.embedded_model import ensure_embedded_model as e; from judge_serve.serving.home import models_dir as m; print('embedded model:', e(m()))"
+	@$(BIN)/relevance-judge doctor --prepare
 
 # torch first and with its own dependencies: pip then takes the CPU build where one is configured and PyPI's build
 # elsewhere. Everything else comes from the lock, hashes checked, nothing resolved.
 $(STAMP): $(LOCK) pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || \
+		{ rm -rf $(VENV); echo "make: $(PYTHON) cannot make a virtual environment; install python3.11-venv" >&2; exit 1; }
 	@if ! cmp -s requirements/torch.txt $(VENV)/.torch; then \
 		echo "installing torch"; $(PIP) install --quiet -r requirements/torch.txt && cp requirements/torch.txt $(VENV)/.torch; fi
 	@if ! cmp -s requirements/cpu.lock $(VENV)/.lock; then \
@@ -43,4 +44,4 @@ k8s: $(STAMP)
 	$(BIN)/python -m cluster.kubernetes
 
 clean:
-	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

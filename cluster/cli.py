@@ -29,6 +29,8 @@ from cluster.progress import Progress
 from judge_serve.judging.errors import EngineError, RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
 
+logger = logging.getLogger(__name__)
+
 EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
@@ -222,6 +224,7 @@ def status(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun =
 def label(
     input: Annotated[str | None, typer.Argument(help="Pairs: file, folder or URI.")] = None,
     release: Annotated[str | None, typer.Option(help="Release: id, alias or path.")] = None,
+    model: Annotated[str | None, typer.Option(help="Where the release's model is, for a model folder.")] = None,
     force: Force = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -232,17 +235,22 @@ def label(
     from cluster.labeling import run_label
     from cluster.tables import plain_table
 
-    flags: dict[str, Any] = {"input": input, "release": release, "force": force, "out": out}
+    flags: dict[str, Any] = {"input": input, "release": release, "model": model, "force": force, "out": out}
     _run(LabelConfig, flags, config, dry_run, as_json, run_label, plain_table)
 
 
 @app.command()
-def doctor(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
+def doctor(
+    prepare: Annotated[bool, typer.Option("--prepare", help="Make the embedded model's folder first.")] = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
     """Look at machine, packages, model cache and stores; say what to fix."""
     from cluster.doctor import run_doctor
     from cluster.tables import doctor_table
 
-    result = _run(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(), doctor_table)
+    result = _run(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(prepare=prepare), doctor_table)
     if result is not None and not result["ok"]:
         raise typer.Exit(EXIT_FAILED)
 
@@ -272,8 +280,14 @@ def _run(
         _fail(str(error), EXIT_REFUSED)
     except GateRefusedError as error:
         _fail(str(error), EXIT_GATE)
+    except typer.Exit:
+        raise
     except (EngineError, ServingFailedError, ModelCacheError) as error:
         _fail(str(error), EXIT_FAILED)
+    except Exception as error:  # the last boundary: one line for people, the rest for those who ask
+        logger.debug("unexpected error", exc_info=True)
+        reason = (str(error).splitlines() or [""])[0]
+        _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
     except KeyboardInterrupt:
         _fail("interrupted; everything started here was stopped", EXIT_INTERRUPTED)
     if as_json:

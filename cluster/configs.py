@@ -6,13 +6,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from judge_serve.judging.catalogue import EMBEDDED
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+DEFAULT_JUDGE = EXAMPLES / "judge.toml"
+DEFAULT_MODE = AnswerMode.GENERATE
 SPLIT_PATTERN = "^(train|val|test)$"
 AnyConfig = TypeVar("AnyConfig", bound="CommandConfig")
 
@@ -23,14 +25,32 @@ class CommandConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EvaluateConfig(CommandConfig):
-    """Config of `evaluate`; `judge` and `model` are ignored where a `release` is given."""
+class JudgeChoice(CommandConfig):
+    """A judge by `release`, or by `judge` file, `model` and `mode` (the shipped judge on the embedded model).
+
+    Beside a release, `model` only says where its model is; `judge` and `mode` are part of the release.
+    """
+
+    release: str | None = None
+    model: str | None = None
+    judge: Path | None = None
+    mode: AnswerMode | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("release") is None:
+            return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
+        given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
+        if given:
+            raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
+        return values
+
+
+class EvaluateConfig(JudgeChoice):
+    """Config of `evaluate`."""
 
     data: str
-    judge: Path = EXAMPLES / "judge.toml"
-    model: str = EMBEDDED
-    release: str | None = None
-    mode: AnswerMode = AnswerMode.GENERATE
     split: str = Field("test", pattern=SPLIT_PATTERN)
     limit: int | None = Field(None, ge=1)
     out: Path
@@ -41,10 +61,10 @@ class OptimizeConfig(CommandConfig):
 
     data: str
     optimizer: str
-    judge: Path = EXAMPLES / "judge.toml"
+    judge: Path = DEFAULT_JUDGE
     model: str = EMBEDDED
     reflection_model: str | None = None
-    mode: AnswerMode = AnswerMode.GENERATE
+    mode: AnswerMode = DEFAULT_MODE
     budget: int = Field(300, ge=1)
     seed: int = Field(0, ge=0)
     limit: int = Field(200, ge=0)
@@ -60,13 +80,9 @@ class DemoConfig(CommandConfig):
     out: Path
 
 
-class ServeConfig(CommandConfig):
-    """Config of `serve`: a release (by reference) or, without one, the shipped judge on `model`."""
+class ServeConfig(JudgeChoice):
+    """Config of `serve`."""
 
-    release: str | None = None
-    model: str = EMBEDDED
-    judge: Path = EXAMPLES / "judge.toml"
-    mode: AnswerMode = AnswerMode.GENERATE
     host: str = "127.0.0.1"
     port: int = Field(8_000, ge=1, le=65_535)
 
@@ -79,10 +95,11 @@ class DeployConfig(CommandConfig):
 
 
 class LabelConfig(CommandConfig):
-    """Config of `label`."""
+    """Config of `label`; `model` says where the model of the release is, needed for a folder only."""
 
     input: str
     release: str
+    model: str | None = None
     force: str | None = Field(None, min_length=3)
     out: Path
 
@@ -104,4 +121,5 @@ def build_config(kind: type[AnyConfig], file: Path | None, flags: dict[str, Any]
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise RefusedInputError(f"--{key.replace('_', '-')}: {first['msg']}") from error
+        option = f"--{key.replace('_', '-')}: " if key else ""
+        raise RefusedInputError(f"{option}{first['msg'].removeprefix('Value error, ')}") from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from cluster.configs import EvaluateConfig, OptimizeConfig
+from cluster.configs import DEFAULT_JUDGE, DEFAULT_MODE, EvaluateConfig, OptimizeConfig, ServeConfig
 from cluster.measure import Measured, measure_judge
 from cluster.models import ModelChoice, resolve_model
 from cluster.progress import Progress
@@ -14,10 +14,12 @@ from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
 from cluster.stores import open_ledger, resolve_release
+from judge_serve.judging.catalogue import EMBEDDED
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.release import Release
+from judge_serve.judging.task import Example
 from judge_serve.serving.home import home
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluate import Budget, EvaluationPlane
@@ -30,14 +32,15 @@ from optimize_workers.study import Study, StudyResult, Trial, check_study
 def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     """Measure one judge on one split; returns the content of `result.json`."""
     RunFolder.check(config.out)
-    release, choice = _judge_to_measure(config)
+    release, choice = judge_to_run(config)
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     _note_data(dataset, progress)
-    with open_ledger() as ledger:
-        dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, "evaluate", str(config.out)))
+    dataset.require_split(config.split)
+    with open_ledger() as ledger, open_session(choice, home(), progress) as session:
+        opening = ("evaluate", str(config.out))
+        dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, *opening))
         openings = ledger.count_test_openings(dataset.fingerprint)
-    with open_session(choice, home(), progress) as session:
         folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         measured = measure_judge(release, examples, session.pool, progress, title)
@@ -62,12 +65,22 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_split("test")
     _note_data(dataset, progress)
     registry = Registry(home())
+    registry.releases()  # stores that cannot be reached are told before the search, not after it
+    with open_ledger():
+        pass
     with open_session(choice, home(), progress, reflection=reflection) as session:
         folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         adapted = adapt_judge(judge, dataset, session, folder, progress, config)
     result = finish_adaptation(adapted, dataset, folder, registry, config)
     folder.write_json("result.json", result)
     return result
+
+
+class Validation(NamedTuple):
+    """Validation examples of a search and the winner's NMSE on them."""
+
+    examples: tuple[Example, ...]
+    nmse: float
 
 
 class Adapted(NamedTuple):
@@ -80,6 +93,7 @@ class Adapted(NamedTuple):
     comparison: Comparison
     gate: GateResult
     test_openings: int
+    validation: Validation
 
 
 def adapt_judge(
@@ -130,23 +144,39 @@ def adapt_judge(
         )
     compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
     gate = check_gate(winner.figures, compared)
+    search = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": budget.used}
+    proven = with_evidence(winner, baseline, compared, dataset, search)
+    tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)
+    validation = Validation(study.validation_examples(tried.n), 100.0 * (1.0 - tried.score))
+    return Adapted(found, budget, baseline, proven, compared, gate, openings, validation)
+
+
+def with_evidence(
+    winner: Measured, baseline: Measured, compared: Comparison, dataset: Dataset, search: dict[str, Any]
+) -> Measured:
+    """The winner with its release carrying the evidence: data, search, both judges' figures, their comparison."""
     evidence = {
-        "dataset": {"fingerprint": dataset.fingerprint, "split": "test", "n": len(examples)},
-        "optimizer": config.optimizer,
-        "seed": config.seed,
-        "judge_calls": budget.used,
+        "dataset": {"fingerprint": dataset.fingerprint, "split": "test", "n": len(winner.examples)},
+        **search,
         "baseline": _evidence_of(baseline),
         "winner": _evidence_of(winner),
         "comparison": _comparison_dict(compared),
     }
-    proven = winner._replace(release=winner.release.model_copy(update={"evidence": evidence}))
-    return Adapted(found, budget, baseline, proven, compared, gate, openings)
+    return winner._replace(release=winner.release.model_copy(update={"evidence": evidence}))
 
 
 def finish_adaptation(
-    adapted: Adapted, dataset: Dataset, folder: RunFolder, registry: Registry, config: OptimizeConfig
+    adapted: Adapted,
+    dataset: Dataset,
+    folder: RunFolder,
+    registry: Registry,
+    config: OptimizeConfig,
+    more_arms: Sequence[tuple[str, Measured]] = (),
 ) -> dict[str, Any]:
-    """Write the run's files, register the winner, log to MLflow; returns the content of `result.json`."""
+    """Write the run's files, register the winner, log to MLflow; returns the content of `result.json`.
+
+    `more_arms` are further judges measured on the same examples; they stand in `judgments.parquet` and the report.
+    """
     release = adapted.winner.release
     result = {
         "optimizer": config.optimizer,
@@ -162,7 +192,7 @@ def finish_adaptation(
         "release": release.id,
         "gate": {"passed": adapted.gate.passed, "reasons": adapted.gate.reasons},
     }
-    arms = [("baseline", adapted.baseline), ("winner", adapted.winner)]
+    arms = [("baseline", adapted.baseline), ("winner", adapted.winner), *more_arms]
     folder.write_text("release.json", release.to_json())
     folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
     write_report(folder, f"Optimization with {config.optimizer}", arms, result)
@@ -181,26 +211,36 @@ def finish_adaptation(
     return result
 
 
-def _judge_to_measure(config: EvaluateConfig) -> tuple[Release, ModelChoice]:
+def judge_to_run(config: EvaluateConfig | ServeConfig) -> tuple[Release, ModelChoice]:
+    """The release that `--release` names, or the judge file on `--model`; and how to reach its model."""
     if config.release is None:
-        choice = resolve_model(config.model)
-        judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
+        choice = resolve_model(config.model or EMBEDDED)
+        judge = load_judge_file(config.judge or DEFAULT_JUDGE).judge(choice.identity, config.mode or DEFAULT_MODE)
         return Release(name=judge.task.name, judge=judge), choice
     release = resolve_release(config.release).release
-    return release, choice_for(release)
+    return release, choice_for(release, config.model)
 
 
-def choice_for(release: Release) -> ModelChoice:
+def choice_for(release: Release, location: str | None = None) -> ModelChoice:
     """How to reach the model that a release was made for.
 
-    Raises: RefusedInputError if this machine knows the model by another revision.
+    Args:
+        release: names the model and its revision.
+        location: where the model is (`--model`), needed where the name alone does not tell, as for a folder.
+
+    Raises: RefusedInputError if this machine knows the model by another name or revision.
     """
     model = release.judge.model
-    choice = resolve_model(f"{model.revision}#{model.name}" if "://" in model.revision else model.name)
+    if location is None and model.revision.startswith("folder:"):
+        raise RefusedInputError(
+            f"release {release.id} was made for a model folder {model.name!r}; say where by --model"
+        )
+    named = f"{model.revision}#{model.name}" if "://" in model.revision else model.name
+    choice = resolve_model(location or named)
     if choice.identity != model:
         raise RefusedInputError(
             f"release {release.id} was made for {model.name} revision {model.revision}, "
-            f"here it is {choice.identity.revision}; adapt the judge to this revision"
+            f"here it is {choice.identity.name} revision {choice.identity.revision}; adapt the judge to this model"
         )
     return choice
 

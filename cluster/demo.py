@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
 from cluster.configs import EXAMPLES, DemoConfig, OptimizeConfig
-from cluster.coordinator import Adapted, adapt_judge, finish_adaptation
+from cluster.coordinator import Adapted, adapt_judge, finish_adaptation, with_evidence
 from cluster.deploy import deploy_release
 from cluster.labeling import label_rows
 from cluster.lifecycle import LOOPBACK
@@ -26,12 +26,13 @@ from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home, models_dir
-from optimize_workers.dataset import load_dataset, load_items
+from optimize_workers.dataset import Dataset, load_dataset, load_items
 from optimize_workers.evidence.comparison import compare
 from optimize_workers.evidence.gate import GateResult, check_gate
 
 QUICK_BUDGET = 60
 QUICK_EXAMPLES = 16
+_STORES_OF_OTHERS = ("MLFLOW_TRACKING_URI", "RELEVANCE_JUDGE_STORE", "RELEVANCE_JUDGE_API_KEYS_FILE", "RAY_ADDRESS")
 OVERRIDE = "demo: a weak embedded model, deployed to its own loopback endpoint only"
 
 
@@ -39,7 +40,8 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     """Serve, baseline, optimize, prove, register, deploy, judge over HTTP, label; returns `result.json`."""
     started = time.perf_counter()
     # the demo's releases and runs stay in its own folder; only the converted model is shared
-    os.environ.pop("RELEVANCE_JUDGE_API_KEYS_FILE", None)  # its endpoint is loopback and lives for a minute
+    for elsewhere in _STORES_OF_OTHERS:
+        os.environ.pop(elsewhere, None)
     os.environ["RELEVANCE_JUDGE_MODELS"] = str(models_dir())
     os.environ["RELEVANCE_JUDGE_HOME"] = str(config.out.resolve() / "home")
     optimize = OptimizeConfig(
@@ -57,9 +59,11 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     registry = Registry(home())
     with open_session(choice, home(), progress) as session:
         adapted = adapt_judge(judge, dataset, session, folder, progress, optimize)
-        result = finish_adaptation(adapted, dataset, folder, registry, optimize)
-        expected = _measure_expected(adapted, session, progress)
-        deployed, gate = _better_of(adapted, expected)
+        expected = _measure_expected(adapted, dataset, session, progress)
+        arms = [("baseline_expected", expected.baseline), ("winner_expected", expected.winner)]
+        result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms)
+        deployed, gate = _better_of(adapted, expected, progress)
+        folder.write_text("release.json", deployed.release.to_json())
         registered = registry.register(deployed.release, gate_passed=gate.passed, gate_reasons=gate.reasons)
         progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
         override = None if gate.passed else OVERRIDE
@@ -77,8 +81,8 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     result.update(
         {
             "winner_release": result["release"],
-            "expected": expected["winner"].as_dict(dataset, "test"),
-            "expected_baseline": expected["baseline"].as_dict(dataset, "test"),
+            "expected": expected.winner.as_dict(dataset, "test"),
+            "expected_baseline": expected.baseline.as_dict(dataset, "test"),
             "release": deployed.release.id,
             "deployed_mode": str(deployed.release.judge.mode),
             "deployed_gate": {"passed": gate.passed, "reasons": gate.reasons, "override": override},
@@ -92,24 +96,45 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     return result
 
 
-def _measure_expected(adapted: Adapted, session: Session, progress: Progress) -> dict[str, Measured]:
-    measured = {}
-    for name, source in (("baseline", adapted.baseline), ("winner", adapted.winner)):
-        judge = source.release.judge.model_copy(update={"mode": AnswerMode.EXPECTED})
-        release = Release(name=judge.task.name, judge=judge, parents=(source.release.digest,))
-        title = f"{name} in mode 'expected' on the same {len(source.examples)} test examples"
-        measured[name] = measure_judge(release, source.examples, session.pool, progress, title)
-    return measured
+class Expected(NamedTuple):
+    """Baseline and winner in mode 'expected' on the test split, and the winner's NMSE on the validation examples."""
+
+    baseline: Measured
+    winner: Measured
+    gate: GateResult
+    validation_nmse: float
 
 
-def _better_of(adapted: Adapted, expected: dict[str, Measured]) -> tuple[Measured, GateResult]:
-    """The winner in the mode with the lower NMSE, held against the same baseline by the same gate."""
-    best = min(adapted.winner, expected["winner"], key=lambda measured: measured.figures.nmse)
-    if best is adapted.winner:
-        return best, adapted.gate
-    scale = best.release.judge.task.scale
-    compared = compare(adapted.baseline.judgments, best.judgments, best.examples, scale)
-    return best, check_gate(best.figures, compared)
+def _measure_expected(adapted: Adapted, dataset: Dataset, session: Session, progress: Progress) -> Expected:
+    validation = adapted.validation.examples
+    title = "in mode 'expected'"
+    chosen = measure_judge(
+        _in_expected(adapted.winner.release), validation, session.pool, progress, f"winner {title} on validation"
+    )
+    measured = [
+        measure_judge(_in_expected(m.release), m.examples, session.pool, progress, f"{name} {title} on test")
+        for name, m in (("baseline", adapted.baseline), ("winner", adapted.winner))
+    ]
+    baseline, winner = measured
+    compared = compare(baseline.judgments, winner.judgments, winner.examples, winner.release.judge.task.scale)
+    proven = with_evidence(winner, baseline, compared, dataset, {"derived_from": adapted.winner.release.digest})
+    return Expected(baseline, proven, check_gate(winner.figures, compared), chosen.figures.nmse)
+
+
+def _in_expected(release: Release) -> Release:
+    judge = release.judge.model_copy(update={"mode": AnswerMode.EXPECTED})
+    return Release(name=release.name, judge=judge, parents=(release.digest,))
+
+
+def _better_of(adapted: Adapted, expected: Expected, progress: Progress) -> tuple[Measured, GateResult]:
+    """The winner in the mode that is better on the validation examples; the test split only proves it."""
+    progress.note(
+        f"winner on {len(adapted.validation.examples)} validation examples: NMSE {adapted.validation.nmse:.1f} "
+        f"in mode 'generate', {expected.validation_nmse:.1f} in mode 'expected'; the better mode is deployed"
+    )
+    if expected.validation_nmse < adapted.validation.nmse:
+        return expected.winner, expected.gate
+    return adapted.winner, adapted.gate
 
 
 def _ask_endpoint(url: str, progress: Progress) -> dict[str, Any]:
@@ -118,7 +143,7 @@ def _ask_endpoint(url: str, progress: Progress) -> dict[str, Any]:
         "document": "Password help: open the login page, choose 'Forgot password' and follow the link in the mail.",
     }
     progress.phase(f"asking {url}/v1/judge")
-    response = httpx.post(f"{url}/v1/judge", json=pair, timeout=120.0)
+    response = httpx.post(f"{url}/v1/judge", json=pair, timeout=120.0, trust_env=False)
     response.raise_for_status()
     answer: dict[str, Any] = response.json()
     return {**pair, **answer}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from cluster.configs import DeployConfig, ServeConfig
-from cluster.coordinator import choice_for
+from cluster.coordinator import judge_to_run
 from cluster.lifecycle import (
     APP_NAME,
     INGRESS,
@@ -22,19 +23,18 @@ from cluster.lifecycle import (
     local_ray,
     serve_config,
 )
-from cluster.models import resolve_model
 from cluster.progress import Progress
 from cluster.registry import DEFAULT_NAME, PREVIOUS, Registered, Registry
-from cluster.serve_state import ServeState, clear_state, read_state, write_state
+from cluster.serve_state import ServeState, clear_state, read_state, started_at, write_state
 from cluster.session import check_gpus, prepare_models
 from cluster.stores import resolve_release
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.release import Release
 from judge_serve.serving.auth import load_api_keys
 from judge_serve.serving.home import home
 from judge_serve.serving.served_model import ServedModel
 
+ROLLBACK = "rollback"  # the reason under which a former champion passes again
 LIVE_TIMEOUT_S = 60.0
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
@@ -60,26 +60,30 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
     running = read_state(home())
     if running is not None:
         raise RefusedInputError(f"'serve' runs already at {running.url} (process {running.pid}); stop it first")
-    release = _release_to_serve(config)
-    choice = choice_for(release)
+    release, choice = judge_to_run(config)
     if choice.served is None:
         raise RefusedInputError(f"{choice.identity.name} is an endpoint already; serve hosts open-weight models")
     check_port_is_free(config.host, config.port)
     prepare_models([choice.served], progress)
-    stop = stop or _stop_on_signals()
     with local_ray() as address:
         check_gpus([choice.served])
         progress.phase(f"starting vLLM with {choice.served.name}")
         models = [choice.served]
         deploy(_config(models, release, config.host, config.port), on_wait=progress.waiting)
+        pid = os.getpid()
         state = ServeState(
-            pid=_own_pid(), ray_address=address, host=config.host, port=config.port, models=tuple(models)
+            pid=pid,
+            started_at=started_at(pid) or 0.0,
+            ray_address=address,
+            host=config.host,
+            port=config.port,
+            models=tuple(models),
         )
         write_state(home(), state)
         try:
             _await_live(release, progress)
             progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
-            stop.wait()
+            (stop or _stop_on_signals()).wait()
             progress.phase("stopping")
         finally:
             clear_state(home())
@@ -105,7 +109,7 @@ def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
 def run_rollback(force: str | None, progress: Progress) -> dict[str, Any]:
     """Deploy the champion before the current one; it was let through once and needs no new gate."""
     name = _live_name(_require_running(), Registry(home()))
-    return run_deploy(DeployConfig(release=f"{name}@{PREVIOUS}", force=force or "rollback"), progress)
+    return run_deploy(DeployConfig(release=f"{name}@{PREVIOUS}", force=force or ROLLBACK), progress)
 
 
 def run_status() -> dict[str, Any]:
@@ -115,7 +119,7 @@ def run_status() -> dict[str, Any]:
     if state is not None:
         status["endpoint"] = {"url": state.url, "pid": state.pid, "models": [m.name for m in state.models]}
         try:
-            answer = httpx.get(f"{state.url}/readyz", timeout=5.0)
+            answer = httpx.get(f"{state.url}/readyz", timeout=5.0, trust_env=False)
             status["endpoint"]["ready"] = answer.status_code == httpx.codes.OK
             status["endpoint"]["release"] = _release_of(answer)
         except httpx.TransportError as error:
@@ -148,24 +152,19 @@ def deploy_release(
 ) -> Live:
     """Put a release on the connected application, wait until it answers, promote it in the registry."""
     release = registered.release
-    if release.judge.model.name not in {model.name for model in models}:
+    needed = release.judge.model
+    if (needed.name, needed.revision) not in {(model.name, model.revision) for model in models}:
         raise RefusedInputError(
-            f"release {release.id} needs model {release.judge.model.name!r}, the endpoint serves "
-            f"{', '.join(model.name for model in models)}; start 'relevance-judge serve --release {release.id}'"
+            f"release {release.id} needs model {needed.name!r} revision {needed.revision}, the endpoint serves "
+            f"{', '.join(f'{model.name} revision {model.revision}' for model in models)}; "
+            f"start 'relevance-judge serve --release {release.id}'"
         )
     progress.phase(f"deploying release {release.id}")
     deploy(_config(models, release, host, port), on_wait=progress.waiting)
     _await_live(release, progress)
-    recorded = override if not registered.gate_passed else None
+    recorded = override if not registered.gate_passed and override != ROLLBACK else None
     registry.promote(registered, recorded)
     return Live(release.id, f"http://{host}:{port}", recorded)
-
-
-def _release_to_serve(config: ServeConfig) -> Release:
-    if config.release is not None:
-        return resolve_release(config.release).release
-    judge = load_judge_file(config.judge).judge(resolve_model(config.model).identity, config.mode)
-    return Release(name=judge.task.name, judge=judge)
 
 
 def _config(models: Sequence[ServedModel], release: Release, host: str, port: int) -> dict[str, Any]:
@@ -182,7 +181,7 @@ def _await_live(release: Release, progress: Progress) -> None:
         running = handle.running.remote().result(timeout_s=LIVE_TIMEOUT_S)
         if running.release == release.id:
             return
-        if running.config_error:
+        if running.config_error and release.id in running.config_error:  # not the error of an earlier one
             raise ServingFailedError(f"the endpoint refused release {release.id}: {running.config_error}")
         progress.waiting(f"waiting for release {release.id} to go live")
         time.sleep(0.1)
@@ -194,7 +193,7 @@ def _await_live(release: Release, progress: Progress) -> None:
 def _live_name(state: ServeState, registry: Registry) -> str:
     """Registry name of the release that answers; the default where the registry does not know it."""
     try:
-        live = _release_of(httpx.get(f"{state.url}/readyz", timeout=5.0))
+        live = _release_of(httpx.get(f"{state.url}/readyz", timeout=5.0, trust_env=False))
     except httpx.TransportError as error:
         raise ServingFailedError(f"the endpoint {state.url} does not answer ({type(error).__name__})") from error
     known = [entry for entry in registry.releases() if entry.release.id == live]
@@ -220,9 +219,3 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _own_pid() -> int:
-    import os
-
-    return os.getpid()

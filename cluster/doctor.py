@@ -13,7 +13,14 @@ from cluster.registry import Registry
 from cluster.serve_state import read_state
 from cluster.stores import open_ledger
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.serving.embedded_model import NEEDED_BYTES, ModelCacheError, find_gguf, is_prepared, verify_checksum
+from judge_serve.serving.embedded_model import (
+    NEEDED_BYTES,
+    ModelCacheError,
+    ensure_embedded_model,
+    find_gguf,
+    is_prepared,
+    verify_checksum,
+)
 from judge_serve.serving.home import home, models_dir
 
 _PINNED = {"ray": "2.60.0", "dspy": "3.4.1", "gepa": "0.1.4"}
@@ -30,8 +37,10 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-def run_doctor() -> dict[str, Any]:
-    """All checks, in the order in which they matter."""
+def run_doctor(*, prepare: bool = False) -> dict[str, Any]:
+    """All checks, in the order in which they matter; `prepare` makes the embedded model's folder first."""
+    if prepare:
+        ensure_embedded_model(models_dir())
     checks = [
         _python(),
         *_packages(),

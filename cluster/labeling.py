@@ -44,7 +44,7 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     rows = load_items(config.input)
     if not rows:
         raise RefusedInputError(f"{config.input}: no rows")
-    with open_session(choice_for(release), home(), progress) as session:
+    with open_session(choice_for(release, config.model), home(), progress) as session:
         folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         result = label_rows(rows, release, session.pool, folder.path, progress)
     result["override"] = config.force if not registered.gate_passed else None
@@ -59,33 +59,36 @@ def label_rows(
     progress.phase(f"labeling {len(rows)} pairs with release {release.id}", len(rows))
     shards: list[str] = []
     num_invalid = 0
-    columns = list(dict.fromkeys(name for _, values in rows for name in values))  # a row may lack some
+    passed = _passed_columns(rows)
     for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[start : start + SHARD_ROWS]
         judgments = pool.judge([(release.judge, item, 0) for item, _ in part], progress.judged)
         num_invalid += sum(not judgment.is_valid for judgment in judgments)
         path = out / f"labels-{number:05d}.parquet"
         scratch = out / f".{path.name}.tmp"
-        pq.write_table(_table(part, columns, judgments, release), scratch)
+        pq.write_table(_table(passed.slice(start, len(part)), judgments, release), scratch)
         scratch.rename(path)
         shards.append(str(path))
     return {"release": release.id, "rows": len(rows), "invalid": num_invalid, "shards": shards}
 
 
-def _table(
-    part: list[tuple[Item, dict[str, Any]]], columns: list[str], judgments: list[Judgment], release: Release
-) -> pa.Table:
+def _passed_columns(rows: list[tuple[Item, dict[str, Any]]]) -> pa.Table:
+    """The input's columns with one type each, made before any pair is judged."""
     own = {field.name for field in LABEL_SCHEMA}
-    passed = pa.Table.from_pylist(
-        [
-            {
-                **{f"input_{name}" if name in own else name: values.get(name) for name in columns},
-                "query_id": item.query_id,
-                "doc_id": item.doc_id,
-            }
-            for item, values in part
-        ]
-    )
+    columns = dict.fromkeys(name for _, values in rows for name in values)  # a row may lack some
+    table = pa.table({"query_id": [i.query_id for i, _ in rows], "doc_id": [i.doc_id for i, _ in rows]})
+    for name in columns:
+        if name in table.column_names:
+            continue
+        try:
+            column = pa.array([values.get(name) for _, values in rows])
+        except (pa.ArrowException, UnicodeEncodeError) as error:
+            raise RefusedInputError(f"column {name!r} cannot be passed through ({error}); give it one type") from error
+        table = table.append_column(f"input_{name}" if name in own else name, column)
+    return table
+
+
+def _table(passed: pa.Table, judgments: list[Judgment], release: Release) -> pa.Table:
     labels = [
         {
             "rating": judgment.rating,

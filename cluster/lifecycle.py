@@ -115,6 +115,7 @@ def local_ray(num_cpus: int | None = None) -> Iterator[str]:
     for name in ("ray.serve", "ray._private"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = ray.init(
+        address="local",  # never a Ray that somebody else started on this machine
         num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,

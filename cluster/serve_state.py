@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from judge_serve.serving.served_model import ServedModel
@@ -18,6 +18,7 @@ class ServeState(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pid: int
+    started_at: float
     ray_address: str
     host: str
     port: int
@@ -52,10 +53,12 @@ def read_state(home: Path) -> ServeState | None:
         state = ServeState.model_validate_json((home / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
+    return state if started_at(state.pid) == state.started_at else None
+
+
+def started_at(pid: int) -> float | None:
+    """When a process was started, seconds since the epoch; None if there is none. Tells a recycled id."""
     try:
-        os.kill(state.pid, 0)
-    except ProcessLookupError:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
         return None
-    except PermissionError:
-        return None  # somebody else's process under a recycled id
-    return state

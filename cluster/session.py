@@ -111,7 +111,7 @@ def check_endpoint(base_url: str) -> None:
     """Raise EngineError if nothing answers there; what it answers is judged later."""
     try:
         httpx.get(base_url, timeout=10.0)
-    except httpx.TransportError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise EngineError(
             f"cannot reach endpoint {base_url} ({type(error).__name__}); check the address and that it is running"
         ) from error

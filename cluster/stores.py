@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.registry import Registered, Registry
+from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.ledger import Ledger
@@ -16,7 +17,10 @@ from optimize_workers.ledger import Ledger
 @contextmanager
 def open_ledger() -> Iterator[Ledger]:
     """The ledger at `RELEVANCE_JUDGE_STORE`, by default `ledger.db` in the home."""
-    home().mkdir(parents=True, exist_ok=True)
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedInputError(f"RELEVANCE_JUDGE_HOME {home()} cannot be written ({error.strerror})") from error
     ledger = Ledger(os.environ.get("RELEVANCE_JUDGE_STORE") or f"sqlite:///{home() / 'ledger.db'}")
     try:
         yield ledger

@@ -16,7 +16,7 @@ from judge_serve.judging.content_key import digest_of, digest_of_text
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
-from optimize_workers.rows import Row, read_rows, refusal, require_text
+from optimize_workers.rows import Row, read_rows, refusal, require_text, storable
 
 SPLITS = ("train", "val", "test")
 TRAIN_SHARE, VAL_SHARE = 0.6, 0.2
@@ -109,7 +109,7 @@ def to_item(row: Row) -> Item:
 
 def _id_of(row: Row, column: str, text: str) -> str:
     value = row.values.get(column)
-    return digest_of_text(text)[:ID_CHARS] if value in (None, "") else str(value)  # 0 is an id
+    return digest_of_text(text)[:ID_CHARS] if value in (None, "") else storable(str(value))  # 0 is an id
 
 
 def split_of_query(query_id: str) -> str:
@@ -137,7 +137,10 @@ def _to_example(row: Row, scale: Scale, has_splits: bool) -> Example:
     split = row.values.get("split") if has_splits else split_of_query(item.query_id)
     if split not in SPLITS:
         raise refusal(row, "split", split, f"expected one of {', '.join(SPLITS)} in every row, or no split column")
-    explanations = tuple(text.strip() for text in map(str, reasons) if text.strip())
+    for reason in reasons:
+        if reason is not None and not isinstance(reason, str):
+            raise refusal(row, "explanation", reason, "expected text")
+    explanations = tuple(storable(reason.strip()) for reason in reasons if reason and reason.strip())
     return Example(item, rating, explanations, ratings, str(split))
 
 
@@ -162,7 +165,7 @@ def _to_rating(row: Row, column: str, value: object, scale: Scale) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError("not a number")
         number = float(value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise refusal(row, column, value, f"expected a number on scale {scale}") from error
     if not math.isfinite(number) or not scale.holds(number):
         raise RefusedInputError(

@@ -30,6 +30,8 @@ def read_rows(location: str) -> Iterator[Row]:
 
     Raises: RefusedInputError naming file and line for anything unreadable.
     """
+    if "@" in location.partition("://")[2].partition("/")[0]:
+        raise RefusedInputError("a data address holds no credentials; give them to fsspec by its own settings")
     try:
         filesystem, path = fsspec.url_to_fs(location)
         if not filesystem.exists(path):
@@ -55,7 +57,12 @@ def require_text(row: Row, column: str) -> str:
         raise refusal(row, column, value, "expected non-empty text")
     if len(value) > MAX_TEXT_CHARS:
         raise refusal(row, column, value, f"expected at most {MAX_TEXT_CHARS} characters, found {len(value)}")
-    return value.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be stored
+    return storable(value)
+
+
+def storable(text: str) -> str:
+    """The text without lone surrogates, which no store accepts."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def refusal(row: Row, column: str, value: object, advice: str) -> RefusedInputError:
@@ -95,6 +102,7 @@ def _read_jsonl(file: Any, name: str) -> Iterator[Row]:
 
 def _read_csv(file: Any, name: str) -> Iterator[Row]:
     try:
+        csv.field_size_limit(MAX_TEXT_CHARS + 1)  # longer texts are refused with their place by `require_text`
         reader = csv.DictReader(file, strict=True)
         for record in reader:
             if None in record or None in record.values():

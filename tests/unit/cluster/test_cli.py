@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cluster.cli import EXIT_FAILED, EXIT_REFUSED, app
 from cluster.configs import EXAMPLES
-from cluster.serve_state import ServeState, write_state
+from cluster.serve_state import ServeState, started_at, write_state
 from judge_serve.serving.served_model import ServedModel
 
 pytestmark = pytest.mark.usefixtures("home", "no_ray")
@@ -170,8 +170,11 @@ def test_an_endpoint_is_not_served_again():
 
 def announce(home, port):
     model = ServedModel(name="embedded", source="embedded", gpus=0)
+    pid = os.getpid()
+    began = started_at(pid)
     write_state(
-        home, ServeState(pid=os.getpid(), ray_address="127.0.0.1:1", host="127.0.0.1", port=port, models=(model,))
+        home,
+        ServeState(pid=pid, started_at=began, ray_address="127.0.0.1:1", host="127.0.0.1", port=port, models=(model,)),
     )
 
 
@@ -202,7 +205,7 @@ class _Ready(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint(registry_home):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Ready) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         announce(registry_home, server.server_address[1])
         yield server.server_address[1]

@@ -6,15 +6,16 @@ import sys
 
 import pytest
 
-from cluster.serve_state import ServeState, clear_state, read_state, write_state
+from cluster.serve_state import ServeState, clear_state, read_state, started_at, write_state
 from judge_serve.serving.served_model import ServedModel
 
 MODEL = ServedModel(name="embedded", source="embedded", revision="r1", gpus=0)
 
 
-def state(pid=None):
+def state(pid=None, began=None):
     return ServeState(
         pid=os.getpid() if pid is None else pid,
+        started_at=started_at(os.getpid()) if began is None else began,
         ray_address="127.0.0.1:6379",
         host="127.0.0.1",
         port=8_000,
@@ -72,3 +73,8 @@ def test_the_announcement_appears_whole(tmp_path):
 )
 def test_the_same_weights_under_the_same_name_are_served(changes, is_served):
     assert state().serves(MODEL.model_copy(update=changes)) is is_served
+
+
+def test_a_recycled_process_id_counts_as_none(tmp_path):
+    write_state(tmp_path, state(began=1.0))
+    assert read_state(tmp_path) is None
