@@ -132,7 +132,7 @@ def _unknown_model(name: str, source: str, revision: str) -> ServedModel:
 
 
 def _all_cores_of_a_small_machine() -> str:
-    # vLLM spares a core for other processes; with two cores that halves the judging rate (docs/benchmarks.md)
+    # vLLM spares a core for other processes; with two cores that costs 1.7x in judging rate (docs/benchmarks.md)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return ",".join(map(str, cores)) if len(cores) == 2 else ""
 
