@@ -42,7 +42,7 @@ class Endpoint:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
 
     def await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
