@@ -13,6 +13,7 @@ import logging
 import pickle
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -121,17 +122,19 @@ def complete(engine: Engine, request: EngineRequest = REQUEST) -> EngineReply:
 # --- the contract ---
 
 
-class Arrangement:
+class Arrangement(ABC):
     """Makes an engine of one kind that meets an outcome; `calls` says how often it was asked."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
+    @abstractmethod
     def engine(self, outcome: EngineReply | tuple[int, str]) -> Engine:
-        raise NotImplementedError
+        """An engine that meets the outcome."""
 
+    @abstractmethod
     def calls(self) -> int:
-        raise NotImplementedError
+        """How often it was asked."""
 
 
 class Scripted(Arrangement):
