@@ -3,6 +3,12 @@
 import pytest
 from hypothesis import settings
 
+from cluster.lifecycle import prepare_ray_environment
+
+# Ray's core reads its settings once in the life of a process, at the first import of any module of it; in one run
+# of all tests that is long before the first test that starts a Ray.
+prepare_ray_environment()
+
 settings.register_profile("project", deadline=None)  # timing per example says nothing on a shared machine
 settings.load_profile("project")
 

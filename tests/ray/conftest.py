@@ -2,13 +2,12 @@
 
 import pytest
 
-from cluster.lifecycle import OBJECT_STORE_BYTES, prepare_ray_environment
+from cluster.lifecycle import OBJECT_STORE_BYTES
 
 
 @pytest.fixture(scope="module")
 def local_ray():
     """Ray on this machine, stopped after the module."""
-    prepare_ray_environment()
     import ray
 
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE_BYTES)
