@@ -19,10 +19,11 @@ DOORS = {
     "gepa": ("optimize_workers/optimizers/", "optimize_workers/dspy_bridge.py"),
     "optuna": ("optimize_workers/optimizers/", "optimize_workers/dspy_bridge.py"),
     "mlflow": ("cluster/registry.py",),
-    "sqlalchemy": ("optimize_workers/ledger.py",),
+    "sqlalchemy": ("optimize_workers/ledger/",),
+    "alembic": ("optimize_workers/ledger/",),
     "fastapi": ("judge_serve/serving/",),
     "typer": ("cluster/",),
-    "pyarrow": ("optimize_workers/rows.py", "cluster/"),
+    "pyarrow": ("optimize_workers/rows.py", "optimize_workers/ledger/", "cluster/"),
 }
 
 
