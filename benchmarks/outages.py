@@ -37,19 +37,24 @@ class OutageSwitch:
         self._next: deque[Outage] = deque()
 
     def fail_for(self, seconds: float, outage: Outage) -> None:
-        """Fail every request from now on, for some seconds; 0 ends an outage."""
+        """Fail every request from now on, for some seconds."""
         self._until, self._lasting = self._clock() + seconds, outage
 
     def fail_next(self, num_calls: int, outage: Outage) -> None:
         """Fail the next requests that arrive."""
         self._next.extend([outage] * num_calls)
 
+    def end(self) -> None:
+        """End what was commanded here."""
+        self._until = 0.0
+        self._next.clear()
+
     def on_arrival(self) -> Outage | None:
         """The outage that a new request meets, if any; uses up one of `fail_next`."""
         return self._next.popleft() if self._next else self.under_way()
 
     def under_way(self) -> Outage | None:
-        """The outage that holds now, if any; requests being served or in line meet it too."""
+        """The outage that holds now, if any; also asked when a request gets its slot and before it is answered."""
         if self._until and self._clock() < self._until:
             return self._lasting
         if self._file is not None and self._file.exists():

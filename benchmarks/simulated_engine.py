@@ -140,13 +140,27 @@ class SimulatedEngine:
 
     async def complete(self, request: EngineRequest) -> EngineReply:
         """See `Engine.complete`."""
-        self._fail_if_out(self._outages.on_arrival())
+        answer = await self.answer(request)
+        if isinstance(answer, Outage):
+            source = f"simulated engine {self.model!r}"
+            raise to_engine_error(answer.status, answer.message, source, answer.retry_after_s)
+        return answer
+
+    async def answer(self, request: EngineRequest) -> EngineReply | Outage:
+        """The reply, or the outage that the request meets."""
+        outage = self._outages.on_arrival()
+        if outage is not None:
+            self.failed += 1
+            return outage
         prefix = self._prefix(request)
         item = request.messages[-1]["content"]
         item_digest = blake2b(item.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        lanes = self._draw(prefix, item_digest, request)
+        lanes = _draw(prefix, item_digest, request)
         if self._config.latency_median_s:
-            await self._hold_slot(self._latency_s(lanes))
+            outage = await self._hold_slot(self._latency_s(lanes))
+            if outage is not None:
+                self.failed += 1
+                return outage
         self.served += 1
         rating = _read_rating(_true_rating(item, item_digest), prefix, lanes)
         text = _write(request, prefix, lanes, rating)
@@ -164,7 +178,7 @@ class SimulatedEngine:
     def fail_for(
         self, seconds: float, status: int = 503, retry_after_s: float | None = None, message: str = "simulated outage"
     ) -> None:
-        """Fail all requests for some seconds, those under way included, as an endpoint that answers `status`."""
+        """Fail, for some seconds, every request that arrives, gets its slot or would be answered."""
         self._outages.fail_for(seconds, Outage(status=status, retry_after_s=retry_after_s, message=message))
 
     def fail_next(
@@ -172,6 +186,10 @@ class SimulatedEngine:
     ) -> None:
         """Fail the next requests that arrive."""
         self._outages.fail_next(num_calls, Outage(status=status, retry_after_s=retry_after_s, message=message))
+
+    def recover(self) -> None:
+        """End the outages commanded here; one of an outage file ends with the file."""
+        self._outages.end()
 
     def utilization(self) -> list[BusySecond]:
         """Mean busy slots of every whole second of the epoch so far."""
@@ -181,19 +199,15 @@ class SimulatedEngine:
         """Slot-seconds busy so far; the difference over a stretch says which share of the slots was busy."""
         return self._meter.busy_slot_s()
 
-    def _fail_if_out(self, outage: Outage | None) -> None:
-        if outage is not None:
-            self.failed += 1
-            source = f"simulated engine {self.model!r}"
-            raise to_engine_error(outage.status, outage.message, source, outage.retry_after_s)
-
-    async def _hold_slot(self, seconds: float) -> None:
+    async def _hold_slot(self, seconds: float) -> Outage | None:
         async with self._slots():
             self._meter.change(+1)
             try:
-                self._fail_if_out(self._outages.under_way())
-                await asyncio.sleep(seconds)
-                self._fail_if_out(self._outages.under_way())
+                outage = self._outages.under_way()  # struck while the request waited in line
+                if outage is None:
+                    await asyncio.sleep(seconds)
+                    outage = self._outages.under_way()
+                return outage
             finally:
                 self._meter.change(-1)
 
@@ -226,17 +240,18 @@ class SimulatedEngine:
         num_chars = sum(map(len, key[1::2]))
         return _Prefix(digest.digest(), num_chars, _lane_units(malformed_rate), _lane_units(rating_noise))
 
-    def _draw(self, prefix: _Prefix, item_digest: bytes, request: EngineRequest) -> _Lanes:
-        content = prefix.digest + item_digest
-        if request.temperature:  # as in vLLM, sampling seeds say nothing about a greedy reply
-            content += b"%r:%d" % (request.temperature, request.seed or 0)
-        return _Lanes._make(_EIGHT_LANES.unpack(blake2b(content).digest()))
-
     def _latency_s(self, lanes: _Lanes) -> float:
         if not self._config.latency_sigma:
             return self._config.latency_median_s
         deviation = _NORMAL.inv_cdf((lanes.latency + 0.5) / ONE)
         return self._config.latency_median_s * math.exp(self._config.latency_sigma * deviation)
+
+
+def _draw(prefix: _Prefix, item_digest: bytes, request: EngineRequest) -> _Lanes:
+    content = prefix.digest + item_digest
+    if request.temperature:  # as in vLLM, sampling seeds say nothing about a greedy reply
+        content += b"%r:%d" % (request.temperature, request.seed or 0)
+    return _Lanes._make(_EIGHT_LANES.unpack(blake2b(content).digest()))
 
 
 def _lane_units(rate: float) -> int:
