@@ -1,0 +1,173 @@
+"""What is particular to engines over HTTP: keys, statuses, broken answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+
+from judge_serve.judging import EngineError, EngineReply, PromptTooLongError, RefusedInputError
+from judge_serve.serving.engines import HttpEngine, HttpEngineConfig
+from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
+
+KEY = "sk-very-secret-4711"
+
+
+def ask(endpoint: Endpoint, answer: Answer, key: str | None = None, **config: Any) -> EngineReply:
+    endpoint.answer = answer
+    return complete(HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m", **config), key))
+
+
+def failure(endpoint: Endpoint, answer: Answer, key: str | None = None, **config: Any) -> EngineError:
+    with pytest.raises(EngineError) as caught:
+        ask(endpoint, answer, key, **config)
+    return caught.value
+
+
+OK = Answer(json.dumps(completion(GOOD)).encode())
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_http_posts_to_chat_completions_below_the_address(endpoint, slash):
+    endpoint.answer = OK
+    complete(HttpEngine(HttpEngineConfig(base_url=endpoint.url + slash, model="m")))
+    assert endpoint.received[0].path == "/v1/chat/completions"
+
+
+def test_http_sends_the_messages_unchanged(endpoint):
+    ask(endpoint, OK)
+    assert endpoint.received[0].body["messages"] == list(REQUEST.messages)
+
+
+def test_http_sends_the_key_as_bearer(endpoint):
+    ask(endpoint, OK, KEY)
+    assert endpoint.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_http_drops_the_line_break_of_a_key_read_from_a_file(endpoint):
+    ask(endpoint, OK, f"{KEY}\n")
+    assert endpoint.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("key", [None, "", "\n"])
+def test_http_without_a_key_sends_no_authorization(endpoint, key):
+    ask(endpoint, OK, key)
+    assert "authorization" not in endpoint.received[0].headers
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\x00", f"{KEY}\nx", f"{KEY}\u00e9", "\ud800"])
+def test_http_refuses_an_impossible_key_without_showing_it(key):
+    with pytest.raises(RefusedInputError, match="RELEVANCE_JUDGE_MODEL_KEY") as caught:
+        HttpEngine(HttpEngineConfig(base_url="http://127.0.0.1:1/v1", model="m"), key)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(f"Incorrect API key provided: {KEY}".encode(), 401),
+        Answer(f"{TOO_LONG} Your key was {KEY}".encode(), 400),
+        Answer(f"{KEY} ".encode() * 100, 500),
+        Answer(KEY.encode()),
+        Answer(b"{}", headers={"content-encoding": "gzip"}),
+        Answer(b"{}", 429, {"retry-after": "1"}),
+        Answer(b"{}", 302, {"location": "http://127.0.0.1:1/"}),
+        Answer(json.dumps({"choices": KEY}).encode()),
+    ],
+)
+def test_http_never_shows_the_key(endpoint, answer, caplog):
+    caplog.set_level(logging.DEBUG)
+    error = failure(endpoint, answer, KEY)
+    assert KEY not in "".join(traceback.format_exception(error))
+    assert KEY not in caplog.text
+    assert KEY not in repr(pickle.loads(pickle.dumps(error)))
+
+
+def test_http_429_may_pass_and_says_how_long_to_wait(endpoint):
+    error = failure(endpoint, Answer(b"slow down", 429, {"retry-after": "2.5"}))
+    assert (error.is_retryable, error.retry_after_s) == (True, 2.5)
+    assert "answered 429: slow down" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"), [("0", 0.0), ("-3", 0.0), ("nan", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)]
+)
+def test_http_reads_retry_after_without_trusting_it(endpoint, header, wait_s):
+    assert failure(endpoint, Answer(b"", 503, {"retry-after": header})).retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_http_failures_of_the_server_may_pass(endpoint, status):
+    error = failure(endpoint, Answer(b"oops", status))
+    assert error.is_retryable
+    assert error.retry_after_s is None
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 413, 422, 501])
+def test_http_refusals_do_not_pass(endpoint, status):
+    assert not failure(endpoint, Answer(b"no", status)).is_retryable
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_http_refused_key_says_what_to_check(endpoint, status):
+    assert "check RELEVANCE_JUDGE_MODEL_KEY" in str(failure(endpoint, Answer(b"no", status)))
+
+
+def test_http_404_says_what_to_check(endpoint):
+    error = failure(endpoint, Answer(b'{"error": "model m not found"}', 404))
+    assert "check the model name after '#' and the address" in str(error)
+
+
+def test_http_errors_name_the_endpoint(endpoint):
+    assert f"endpoint {endpoint.url} answered 500" in str(failure(endpoint, Answer(b"", 500)))
+
+
+def test_http_errors_stay_short(endpoint):
+    assert len(str(failure(endpoint, Answer(b"x" * 100_000, 500)))) < 500
+
+
+def test_http_context_error_is_found_behind_a_long_preamble(endpoint):
+    assert isinstance(failure(endpoint, Answer(b"x " * 1_000 + TOO_LONG.encode(), 400)), PromptTooLongError)
+
+
+def test_http_nobody_listening_may_pass(endpoint):
+    endpoint.close()
+    with pytest.raises(EngineError, match=r"cannot reach endpoint .*\(ConnectError\); check the address") as caught:
+        complete(HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m")))
+    assert caught.value.is_retryable
+
+
+def test_http_silence_ends_in_a_time_out(endpoint):
+    error = failure(endpoint, Answer(b"{}", delay_s=10.0), timeout_s=0.05)
+    assert "ReadTimeout" in str(error)
+    assert error.is_retryable
+
+
+def test_http_hanging_up_early_may_pass(endpoint):
+    error = failure(endpoint, Answer(b"{", headers={"content-length": "10", "connection": "close"}))
+    assert error.is_retryable
+
+
+def test_http_a_garbled_encoding_may_pass(endpoint):
+    error = failure(endpoint, Answer(b"no gzip", headers={"content-encoding": "gzip"}))
+    assert "DecodingError" in str(error)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>welcome</html>", b"\xff\xfe", b"data: {}", b"[" * 100_000, b'{"a": ' + b"9" * 5_000 + b"}"]
+)
+def test_http_an_answer_that_is_not_json_is_a_lasting_failure(endpoint, body):
+    error = failure(endpoint, Answer(body))
+    assert "answered 200 without JSON; check the address" in str(error)
+    assert not error.is_retryable
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"4", b'"text"', b'{"choices": []}', b'{"choices": [null]}'])
+def test_http_json_that_is_no_completion_is_a_lasting_failure(endpoint, body):
+    error = failure(endpoint, Answer(body))
+    assert "answered without a chat completion" in str(error)
+    assert not error.is_retryable
