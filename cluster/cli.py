@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,16 +19,12 @@ from cluster.configs import (
     LabelConfig,
     OptimizeConfig,
     ServeConfig,
-    build_config,
 )
+from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
-from judge_serve.judging.errors import EngineError, RefusedInputError
+from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, run_command
 from judge_serve.judging.judgment import AnswerMode
-
-logger = logging.getLogger(__name__)
-
-EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 class OptimizerName(StrEnum):
@@ -56,10 +49,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(ledger_app)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
 Model = Annotated[
     str | None,
@@ -90,7 +81,7 @@ def demo(
         "budget": budget,
         "seed": seed,
     }
-    _run(DemoConfig, flags, config, dry_run, as_json, run_demo, demo_table)
+    run_command(DemoConfig, flags, config, dry_run, as_json, run_demo, demo_table)
 
 
 @app.command()
@@ -120,7 +111,7 @@ def evaluate(
         "split": split,
     }
     flags |= {"limit": limit, "out": out}
-    _run(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
+    run_command(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
 
 @app.command()
@@ -154,7 +145,7 @@ def optimize(
         "budget": budget,
     }
     flags |= {"reflection_model": reflection_model, "seed": seed, "limit": limit, "out": out}
-    _run(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
+    run_command(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
 
 
 @app.command()
@@ -181,7 +172,7 @@ def serve(
         "host": host,
         "port": port,
     }
-    _run(ServeConfig, flags, config, dry_run, as_json, run_serve, plain_table)
+    run_command(ServeConfig, flags, config, dry_run, as_json, run_serve, plain_table)
 
 
 @app.command()
@@ -196,7 +187,7 @@ def deploy(
     from cluster.deploy import run_deploy
     from cluster.tables import plain_table
 
-    _run(DeployConfig, {"release": release, "force": force}, config, dry_run, as_json, run_deploy, plain_table)
+    run_command(DeployConfig, {"release": release, "force": force}, config, dry_run, as_json, run_deploy, plain_table)
 
 
 @app.command()
@@ -208,7 +199,7 @@ def rollback(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun
     def roll(_config: CommandConfig, progress: Progress) -> dict[str, Any]:
         return run_rollback(None, progress)
 
-    _run(CommandConfig, {}, config, dry_run, as_json, roll, plain_table)
+    run_command(CommandConfig, {}, config, dry_run, as_json, roll, plain_table)
 
 
 @app.command()
@@ -217,7 +208,7 @@ def status(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun =
     from cluster.deploy import run_status
     from cluster.tables import status_table
 
-    _run(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_status(), status_table)
+    run_command(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_status(), status_table)
 
 
 @app.command()
@@ -236,7 +227,7 @@ def label(
     from cluster.tables import plain_table
 
     flags: dict[str, Any] = {"input": input, "release": release, "model": model, "force": force, "out": out}
-    _run(LabelConfig, flags, config, dry_run, as_json, run_label, plain_table)
+    run_command(LabelConfig, flags, config, dry_run, as_json, run_label, plain_table)
 
 
 @app.command()
@@ -250,56 +241,9 @@ def doctor(
     from cluster.doctor import run_doctor
     from cluster.tables import doctor_table
 
-    result = _run(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(prepare=prepare), doctor_table)
+    result = run_command(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(prepare=prepare), doctor_table)
     if result is not None and not result["ok"]:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _run(
-    kind: type[Any],
-    flags: dict[str, Any],
-    file: Path | None,
-    dry_run: bool,
-    as_json: bool,
-    run: Callable[[Any, Progress], dict[str, Any]],
-    show: Callable[[dict[str, Any]], None],
-) -> dict[str, Any] | None:
-    """Resolve the config, run, print; known errors become one line and an exit status."""
-    from cluster.deploy import GateRefusedError
-    from cluster.lifecycle import ServingFailedError
-    from judge_serve.serving.embedded_model import ModelCacheError
-
-    try:
-        config = build_config(kind, file, flags)
-        if dry_run:
-            print(config.model_dump_json(indent=2))
-            return None
-        with contextlib.redirect_stdout(sys.stderr):  # Ray and DSPy print; stdout belongs to the result
-            result = run(config, Progress())
-    except RefusedInputError as error:
-        _fail(str(error), EXIT_REFUSED)
-    except GateRefusedError as error:
-        _fail(str(error), EXIT_GATE)
-    except typer.Exit:
-        raise
-    except (EngineError, ServingFailedError, ModelCacheError) as error:
-        _fail(str(error), EXIT_FAILED)
-    except Exception as error:  # the last boundary: one line for people, the rest for those who ask
-        logger.debug("unexpected error", exc_info=True)
-        reason = (str(error).splitlines() or [""])[0]
-        _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted; everything started here was stopped", EXIT_INTERRUPTED)
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
-    else:
-        show(result)
-    return result
-
-
-def _fail(message: str, status: int) -> None:
-    print(f"relevance-judge: {' '.join(message.split())}", file=sys.stderr)
-    raise typer.Exit(status)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def demo_table(result: dict[str, Any]) -> None:
@@ -63,6 +64,38 @@ def doctor_table(result: dict[str, Any]) -> None:
     for check in result["checks"]:
         table.add_row(check["name"], "ok" if check["is_ok"] else "FIX", check["found"], check["advice"])
     _print(table)
+
+
+def ledger_table(result: dict[str, Any]) -> None:
+    """What the ledger holds, by model and mode, and in total."""
+    names = ("judgments", "invalid", "forgotten", "prompt_tokens", "completion_tokens")
+    table = Table(title=Text(f"{result['store']} ({result['dialect']})"), title_justify="left")
+    table.add_column("model")
+    table.add_column("mode")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for group in result["by_model"]:
+        table.add_row(Text(group["model"]), group["mode"], *(f"{group[name]:,}" for name in names))
+    table.add_section()
+    table.add_row("all", "", *(f"{result[name]:,}" for name in names))
+    _print(table)
+    tokens = result["reflection_prompt_tokens"], result["reflection_completion_tokens"]
+    _print(f"reflections    {result['reflections']:,} ({tokens[0]:,} prompt and {tokens[1]:,} completion tokens)")
+    _print(f"runs           {result['runs']:,}")
+    _print(f"test openings  {result['test_openings']:,}")
+    if result["judgments"]:
+        _print(f"stored         {result['first_stored_at']} to {result['last_stored_at']}")
+    _print(f"size           {result['size_bytes'] / 1e6:,.1f} MB")
+
+
+def forget_table(result: dict[str, Any]) -> None:
+    """What was forgotten, and the files that a person has to look at."""
+    _print(f"judgments    {result['judgments']} emptied")
+    _print(f"reflections  {result['reflections']} deleted")
+    for path in result["files_rewritten"]:
+        _print(f"rewritten    {path}")
+    for path in result["still_hold"]:
+        _print(f"still holds  {path}; look at it and delete it")
 
 
 def plain_table(result: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli import EXIT_FAILED, EXIT_REFUSED, app
+from cluster.cli import app
 from cluster.configs import EXAMPLES
+from cluster.running import EXIT_FAILED, EXIT_REFUSED
 from cluster.serve_state import ServeState, started_at, write_state
 from judge_serve.serving.served_model import ServedModel
 

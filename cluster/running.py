@@ -1,0 +1,73 @@
+"""Running a command: its config resolved, its result to stdout, its known errors as one line and an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cluster.configs import build_config
+from cluster.progress import Progress
+from judge_serve.judging.errors import EngineError, RefusedInputError
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
+
+
+def run_command(
+    kind: type[Any],
+    flags: dict[str, Any],
+    file: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    run: Callable[[Any, Progress], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any] | None:
+    """Resolve the config, run, print; known errors become one line and an exit status."""
+    from cluster.deploy import GateRefusedError
+    from cluster.lifecycle import ServingFailedError
+    from judge_serve.serving.embedded_model import ModelCacheError
+    from optimize_workers.ledger import LedgerError
+
+    try:
+        config = build_config(kind, file, flags)
+        if dry_run:
+            print(config.model_dump_json(indent=2))
+            return None
+        with contextlib.redirect_stdout(sys.stderr):  # Ray and DSPy print; stdout belongs to the result
+            result = run(config, Progress())
+    except RefusedInputError as error:
+        _fail(str(error), EXIT_REFUSED)
+    except GateRefusedError as error:
+        _fail(str(error), EXIT_GATE)
+    except typer.Exit:
+        raise
+    except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
+        _fail(str(error), EXIT_FAILED)
+    except Exception as error:  # the last boundary: one line for people, the rest for those who ask
+        logger.debug("unexpected error", exc_info=True)
+        reason = (str(error).splitlines() or [""])[0]
+        _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
+    except KeyboardInterrupt:
+        _fail("interrupted; everything started here was stopped", EXIT_INTERRUPTED)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        show(result)
+    return result
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"relevance-judge: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(status)
