@@ -58,6 +58,7 @@ Model = Annotated[
 ]
 JudgeFileOption = Annotated[Path | None, typer.Option("--judge", help="Judge file (TOML); its prompt is the baseline.")]
 Mode = Annotated[AnswerMode | None, typer.Option("--mode", help="How a rating is read.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; needs its config.")]
 Force = Annotated[str | None, typer.Option("--force", help="Reason for overriding the gate; it is recorded.")]
 
 
@@ -94,6 +95,7 @@ def evaluate(
     split: Annotated[Split | None, typer.Option()] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
     out: Out = None,
+    resume: Resume = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dry_run: DryRun = False,
@@ -110,7 +112,7 @@ def evaluate(
         "mode": mode,
         "split": split,
     }
-    flags |= {"limit": limit, "out": out}
+    flags |= {"limit": limit, "out": out, "resume": resume or None}
     run_command(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
 
@@ -123,11 +125,17 @@ def optimize(
     reflection_model: Annotated[str | None, typer.Option(help="Model that writes instructions, as --model.")] = None,
     mode: Mode = None,
     budget: Annotated[int | None, typer.Option(help="Judge calls on train and val, baseline included.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens of the search, of judging and reflecting.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="US dollars of the search.")] = None,
+    price: Annotated[
+        list[str] | None, typer.Option(help="NAME=PROMPT/COMPLETION, US dollars per million tokens of a model.")
+    ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     limit: Annotated[
         int | None, typer.Option(help="Compare on at most this many held-out test examples, 200 by default; 0 is all.")
     ] = None,
     out: Out = None,
+    resume: Resume = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dry_run: DryRun = False,
@@ -145,6 +153,7 @@ def optimize(
         "budget": budget,
     }
     flags |= {"reflection_model": reflection_model, "seed": seed, "limit": limit, "out": out}
+    flags |= {"max_tokens": max_tokens, "max_usd": max_usd, "price": price or None, "resume": resume or None}
     run_command(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
 
 
@@ -241,7 +250,9 @@ def doctor(
     from cluster.doctor import run_doctor
     from cluster.tables import doctor_table
 
-    result = run_command(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(prepare=prepare), doctor_table)
+    result = run_command(
+        CommandConfig, {}, config, dry_run, as_json, lambda *_: run_doctor(prepare=prepare), doctor_table
+    )
     if result is not None and not result["ok"]:
         raise typer.Exit(EXIT_FAILED)
 

@@ -6,9 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from judge_serve.judging.catalogue import EMBEDDED
+from judge_serve.judging.catalogue import EMBEDDED, Prices, prices_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
 
@@ -47,17 +47,35 @@ class JudgeChoice(CommandConfig):
         return values
 
 
-class EvaluateConfig(JudgeChoice):
+class RunConfig(CommandConfig):
+    """Base of commands with a run's folder that can be resumed: what was judged comes from the ledger."""
+
+    out: Path
+    resume: bool = False
+
+    def saved(self) -> dict[str, Any]:
+        """What the folder keeps and a resumed run must repeat."""
+        return self.model_dump(mode="json", exclude={"resume"})
+
+
+class EvaluateConfig(JudgeChoice, RunConfig):
     """Config of `evaluate`."""
 
     data: str
     split: str = Field("test", pattern=SPLIT_PATTERN)
     limit: int | None = Field(None, ge=1)
-    out: Path
 
 
-class OptimizeConfig(CommandConfig):
-    """Config of `optimize`; `limit` bounds the held-out examples that baseline and winner are compared on, 0 is all."""
+class OptimizeConfig(RunConfig):
+    """Config of `optimize`.
+
+    Attributes:
+        budget: judge calls of the search, on train and val.
+        max_tokens: prompt and completion tokens of the search, of judging and reflecting.
+        max_usd: the same in US dollars.
+        price: US dollars per million tokens by model name, over those of the catalogue.
+        limit: held-out examples that baseline and winner are compared on at most; 0 is all.
+    """
 
     data: str
     optimizer: str
@@ -66,9 +84,30 @@ class OptimizeConfig(CommandConfig):
     reflection_model: str | None = None
     mode: AnswerMode = DEFAULT_MODE
     budget: int = Field(300, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_usd: float | None = Field(None, gt=0)
+    price: dict[str, Prices] = {}
     seed: int = Field(0, ge=0)
     limit: int = Field(200, ge=0)
-    out: Path
+
+    @field_validator("price", mode="before")
+    @classmethod
+    def _read_prices(cls, given: Any) -> Any:
+        if not isinstance(given, list):
+            return given
+        prices = {}
+        for text in given:
+            name, _, amounts = str(text).rpartition("=")
+            prompt, _, completion = amounts.partition("/")
+            try:
+                prices[name] = {"prompt": float(prompt), "completion": float(completion)}
+            except ValueError as error:
+                raise ValueError(f"{text!r} is no price, write NAME=PROMPT/COMPLETION, such as o3=2/8") from error
+        return prices
+
+    def prices_of(self, model: str) -> Prices | None:
+        """What the tokens of a model cost, None if nobody said so."""
+        return self.price.get(model) or prices_of(model)
 
 
 class DemoConfig(CommandConfig):

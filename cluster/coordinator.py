@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from cluster.configs import DEFAULT_JUDGE, DEFAULT_MODE, EvaluateConfig, OptimizeConfig, ServeConfig
@@ -21,29 +22,37 @@ from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from judge_serve.serving.home import home
+from optimize_workers.budget import Budget
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
-from optimize_workers.evaluate import Budget, EvaluationPlane
+from optimize_workers.evaluate import Counts, EvaluationPlane, JudgeCall, Pool, are_recorded
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.ledger import Ledger
 from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.reflection import Reflector
 from optimize_workers.study import Study, StudyResult, Trial, check_study
 
 
 def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     """Measure one judge on one split; returns the content of `result.json`."""
-    RunFolder.check(config.out)
+    RunFolder.check(config.out, config.saved() if config.resume else None)
     release, choice = judge_to_run(config)
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     _note_data(dataset, progress)
     dataset.require_split(config.split)
-    with open_ledger() as ledger, open_session(choice, home(), progress) as session:
+    calls = [JudgeCall(release.judge.program, example) for example in examples]
+    with open_ledger() as ledger, ExitStack() as stack:
+        pool: Pool | None = None
+        if not are_recorded(calls, release.judge, ledger):  # a model that is not asked is not started
+            pool = stack.enter_context(open_session(choice, home(), progress)).pool
         opening = ("evaluate", str(config.out))
         dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, *opening))
         openings = ledger.count_test_openings(dataset.fingerprint)
-        folder = RunFolder.create(config.out, config.model_dump(mode="json"))
+        folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
+        ledger.record_run(str(folder.path.resolve()), "evaluate")
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
-        measured = measure_judge(release, examples, session.pool, progress, title)
+        measured = measure_judge(release, examples, pool, progress, title, ledger)
     result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
     folder.write_judgments([("judge", release.id, measured.judgments, examples)])
     folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
@@ -56,9 +65,15 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     """One search, proven on the test split, registered; returns the content of `result.json`."""
     if config.optimizer not in OPTIMIZERS:
         raise RefusedInputError(f"unknown optimizer {config.optimizer!r}; use one of {', '.join(OPTIMIZERS)}")
-    RunFolder.check(config.out)
+    RunFolder.check(config.out, config.saved() if config.resume else None)
     choice = resolve_model(config.model)
     reflection = resolve_model(config.reflection_model) if config.reflection_model else None
+    for model in (choice, reflection):
+        if config.max_usd is not None and model is not None and config.prices_of(model.identity.name) is None:
+            raise RefusedInputError(
+                f"--max-usd: the price of model {model.identity.name!r} is not known; "
+                f"give it by --price {model.identity.name}=PROMPT/COMPLETION, in US dollars per million tokens"
+            )
     judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
     dataset = load_dataset(config.data, judge.task.scale)
     check_study(dataset.for_optimizers(), config.budget)
@@ -66,11 +81,13 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     _note_data(dataset, progress)
     registry = Registry(home())
     registry.releases()  # stores that cannot be reached are told before the search, not after it
-    with open_ledger():
-        pass
-    with open_session(choice, home(), progress, reflection=reflection) as session:
-        folder = RunFolder.create(config.out, config.model_dump(mode="json"))
-        adapted = adapt_judge(judge, dataset, session, folder, progress, config)
+    with (
+        open_ledger() as ledger,
+        open_session(choice, home(), progress, ledger=ledger, reflection=reflection) as session,
+    ):
+        folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
+        ledger.record_run(str(folder.path.resolve()), "optimize")
+        adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, config)
     result = finish_adaptation(adapted, dataset, folder, registry, config)
     folder.write_json("result.json", result)
     return result
@@ -83,11 +100,20 @@ class Validation(NamedTuple):
     nmse: float
 
 
+class Spending(NamedTuple):
+    """What a search asked: judge calls and reflections, and how many of them the ledger answered."""
+
+    judging: Counts
+    reflections: int
+    reflections_cached: int
+
+
 class Adapted(NamedTuple):
     """A search with its proof: baseline and winner measured under the same conditions on held-out examples."""
 
     study: StudyResult
     budget: Budget
+    spending: Spending
     baseline: Measured
     winner: Measured
     comparison: Comparison
@@ -100,55 +126,68 @@ def adapt_judge(
     judge: Judge,
     dataset: Dataset,
     session: Session,
+    ledger: Ledger,
     folder: RunFolder,
     progress: Progress,
     config: OptimizeConfig,
 ) -> Adapted:
     """Search on train and val, then compare baseline and winner on the test split."""
     name = judge.task.name
-    budget = Budget(config.budget)
+    data = dataset.for_optimizers()
+    budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
+    prices = config.prices_of(judge.model.name)
+    plane = EvaluationPlane(judge, session.pool, budget, store=ledger, watcher=progress, prices=prices)
+    reflect = Reflector(
+        session.complete_reflection,
+        session.reflection_model,
+        max_tokens=session.reflection_max_tokens,
+        seed=config.seed,
+        examples=[*data.train, *data.val],
+        store=ledger,
+        budget=budget,
+        prices=config.prices_of(session.reflection_model.name),
+    )
     study = Study(
         judge=judge,
-        data=dataset.for_optimizers(),
-        plane=EvaluationPlane(judge, session.pool, budget, progress.judged),
+        data=data,
+        plane=plane,
         budget=budget,
         seed=config.seed,
-        reflect=session.reflect,
+        reflect=reflect,
         can_propose=session.can_propose,
         on_trial=_trial_recorder(folder, progress, budget),
     )
     progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
     found = OPTIMIZERS[config.optimizer]().run(study)
+    if not any(trial.is_full for trial in found.trials):
+        raise RefusedInputError("the budget ended before the baseline was measured; raise --max-tokens or --max-usd")
+    spending = Spending(plane.counts, reflect.num_asked, reflect.num_cached)
     progress.note(
-        f"{len(found.trials)} trials, {budget.used} judge calls; refused proposals: {found.refusals or 'none'}"
+        f"{len(found.trials)} trials, {budget.used} judge calls, {plane.counts.cached} of them answered by the ledger; "
+        f"refused proposals: {found.refusals or 'none'}"
     )
-    with open_ledger() as ledger:
-        test = dataset.open_split(
-            "test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path))
-        )
-        openings = ledger.count_test_openings(dataset.fingerprint)
+    test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))
+    openings = ledger.count_test_openings(dataset.fingerprint)
     examples = draw_examples(test, config.limit or None)
     if len(examples) < len(test):
         progress.note(f"comparing on {len(examples)} of {len(test)} held-out test examples; --limit 0 takes all")
     first = Release(name=name, judge=judge)
     second = Release(name=name, judge=judge.model_copy(update={"program": found.winner}), parents=(first.digest,))
-    baseline = measure_judge(
-        first, examples, session.pool, progress, f"baseline on {len(examples)} held-out test examples"
-    )
+    title = f"baseline on {len(examples)} held-out test examples"
+    baseline = measure_judge(first, examples, session.pool, progress, title, ledger)
     if second.judge == first.judge:
         progress.note("the search found nothing better than the baseline; the winner is the baseline")
         winner = baseline
     else:
-        winner = measure_judge(
-            second, examples, session.pool, progress, f"winner on the same {len(examples)} test examples"
-        )
+        title = f"winner on the same {len(examples)} test examples"
+        winner = measure_judge(second, examples, session.pool, progress, title, ledger)
     compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
     gate = check_gate(winner.figures, compared)
     search = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": budget.used}
     proven = with_evidence(winner, baseline, compared, dataset, search)
     tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)
     validation = Validation(study.validation_examples(tried.n), 100.0 * (1.0 - tried.score))
-    return Adapted(found, budget, baseline, proven, compared, gate, openings, validation)
+    return Adapted(found, budget, spending, baseline, proven, compared, gate, openings, validation)
 
 
 def with_evidence(
@@ -183,7 +222,9 @@ def finish_adaptation(
         "seed": config.seed,
         "budget": config.budget,
         "calls": adapted.budget.used,
-        "cached": 0,
+        "cached": adapted.spending.judging.cached,
+        "reflections": adapted.spending.reflections,
+        "reflections_cached": adapted.spending.reflections_cached,
         "baseline": adapted.baseline.as_dict(dataset, "test"),
         "winner": adapted.winner.as_dict(dataset, "test"),
         "comparison": _comparison_dict(adapted.comparison),

@@ -57,8 +57,9 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     dataset = load_dataset(optimize.data, judge.task.scale)
     folder = RunFolder.create(config.out, config.model_dump(mode="json"))
     registry = Registry(home())
-    with open_session(choice, home(), progress) as session:
-        adapted = adapt_judge(judge, dataset, session, folder, progress, optimize)
+    with open_ledger() as ledger, open_session(choice, home(), progress, ledger=ledger) as session:
+        ledger.record_run(str(folder.path.resolve()), "demo")
+        adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, optimize)
         expected = _measure_expected(adapted, dataset, session, progress)
         arms = [("baseline_expected", expected.baseline), ("winner_expected", expected.winner)]
         result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms)
@@ -75,9 +76,8 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         answer = _ask_endpoint(live.url, progress)
         rows = load_items(str(EXAMPLES / "unlabelled.parquet"))
         labels = label_rows(rows, deployed.release, session.pool, folder.path, progress)
-        progress.phase("stopping vLLM and Ray")
-    with open_ledger() as ledger:
         openings = ledger.count_test_openings(dataset.fingerprint)
+        progress.phase("stopping vLLM and Ray")
     result.update(
         {
             "winner_release": result["release"],
@@ -109,10 +109,17 @@ def _measure_expected(adapted: Adapted, dataset: Dataset, session: Session, prog
     validation = adapted.validation.examples
     title = "in mode 'expected'"
     chosen = measure_judge(
-        _in_expected(adapted.winner.release), validation, session.pool, progress, f"winner {title} on validation"
+        _in_expected(adapted.winner.release),
+        validation,
+        session.pool,
+        progress,
+        f"winner {title} on validation",
+        session.ledger,
     )
     measured = [
-        measure_judge(_in_expected(m.release), m.examples, session.pool, progress, f"{name} {title} on test")
+        measure_judge(
+            _in_expected(m.release), m.examples, session.pool, progress, f"{name} {title} on test", session.ledger
+        )
         for name, m in (("baseline", adapted.baseline), ("winner", adapted.winner))
     ]
     baseline, winner = measured

@@ -62,7 +62,11 @@ def label_rows(
     passed = _passed_columns(rows)
     for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[start : start + SHARD_ROWS]
-        judgments = pool.judge([(release.judge, item, 0) for item, _ in part], progress.judged)
+        judgments = pool.judge(
+            [(release.judge, item, 0) for item, _ in part],
+            lambda _places, judgments: progress.judged(judgments),
+            progress.waiting,
+        )
         num_invalid += sum(not judgment.is_valid for judgment in judgments)
         path = out / f"labels-{number:05d}.parquet"
         scratch = out / f".{path.name}.tmp"

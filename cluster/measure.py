@@ -12,7 +12,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from optimize_workers.dataset import Dataset
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall, Pool
+from optimize_workers.evaluate import EvaluationPlane, JudgeCall, JudgmentStore, Pool
 from optimize_workers.metrics import Figures, measure
 
 
@@ -39,7 +39,7 @@ class Measured(NamedTuple):
             "judge": {"release": self.release.id, "model": judge.model.name, "mode": str(judge.mode)},
             **self.figures.as_dict(),
             "calls": len(self.judgments),
-            "cached": sum(judgment.cached for judgment in self.judgments),
+            "cached": sum(judgment.cached for judgment in self.judgments),  # answered by the ledger
             "prompt_tokens": sum(judgment.prompt_tokens for judgment in self.judgments),
             "completion_tokens": sum(judgment.completion_tokens for judgment in self.judgments),
             "wall_s": round(self.wall_s, 3),
@@ -47,13 +47,21 @@ class Measured(NamedTuple):
 
 
 def measure_judge(
-    release: Release, examples: Sequence[Example], pool: Pool, progress: Progress, title: str
+    release: Release,
+    examples: Sequence[Example],
+    pool: Pool | None,
+    progress: Progress,
+    title: str,
+    store: JudgmentStore | None = None,
 ) -> Measured:
-    """Judge all examples once and take the figures."""
+    """Judge all examples once, those in the store at no cost, and take the figures.
+
+    `pool` may be None where the store holds them all.
+    """
     judge: Judge = release.judge
     progress.phase(title, len(examples))
     started = time.perf_counter()
-    plane = EvaluationPlane(judge, pool, on_done=progress.judged)
+    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
     judgments = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
     wall_s = time.perf_counter() - started
     figures = measure(judgments, examples, judge.task.scale)

@@ -39,7 +39,7 @@ class ModelChoice(NamedTuple):
     @property
     def max_calls_in_flight(self) -> int:
         """Judge calls worth having under way at once."""
-        return self.served.max_concurrent_calls if self.served else 64
+        return self.served.max_concurrent_calls * self.served.max_replicas if self.served else 64
 
 
 def resolve_model(spec: str) -> ModelChoice:

@@ -46,21 +46,27 @@ class RunFolder:
         self.path = path
 
     @staticmethod
-    def check(path: Path) -> None:
-        """Raise RefusedInputError if `--out` cannot become a run's folder; writes nothing."""
+    def check(path: Path, resumed: dict[str, Any] | None = None) -> None:
+        """Raise RefusedInputError if `--out` cannot become a run's folder; writes nothing.
+
+        `resumed` is the config of a run that is to be resumed there: it must be the one that the folder holds.
+        """
         if (path / "result.json").exists():
             raise RefusedInputError(f"{path} holds a finished run; choose another --out or remove it")
         existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise RefusedInputError(f"--out {path} cannot be written; choose another")
+        if resumed is not None:
+            _check_same_config(path, resumed)
 
     @classmethod
-    def create(cls, path: Path, config: dict[str, Any]) -> RunFolder:
+    def create(cls, path: Path, config: dict[str, Any], *, resume: bool = False) -> RunFolder:
         """Make the folder and write `config.json`.
 
-        Raises: RefusedInputError if a finished run lives there, or if it cannot be written.
+        Raises: RefusedInputError if a finished run lives there, if it cannot be written, or if it is to be resumed
+            and holds no run of this config.
         """
-        cls.check(path)
+        cls.check(path, config if resume else None)
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
@@ -133,3 +139,14 @@ class RunFolder:
         scratch = self.path / f".{name}.tmp"
         pq.write_table(table, scratch)
         scratch.rename(self.path / name)
+
+
+def _check_same_config(path: Path, config: dict[str, Any]) -> None:
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedInputError(f"--resume: {path} holds no run to resume; leave --resume out") from error
+    differing = [key for key in sorted({*found, *config}) if found.get(key) != config.get(key)]
+    if differing:
+        changes = ", ".join(f"{key} was {found.get(key)!r}, is {config.get(key)!r}" for key in differing)
+        raise RefusedInputError(f"--resume: the run in {path} has another config ({changes}); use the same one")

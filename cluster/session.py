@@ -14,12 +14,14 @@ from cluster.lifecycle import APP_NAME, LOOPBACK, attach, deploy, free_port, loc
 from cluster.models import ModelChoice, connector
 from cluster.progress import Progress
 from cluster.serve_state import read_state
-from judge_serve.judging.engine import EngineRequest
+from judge_serve.judging.engine import EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError, RefusedInputError
 from judge_serve.judging.judge import RetryPolicy, complete_with_retry
 from judge_serve.serving.embedded_model import ensure_embedded_model
 from judge_serve.serving.home import models_dir
 from judge_serve.serving.served_model import ServedModel
+from optimize_workers.ledger import Ledger
+from optimize_workers.reflection import complete_patiently
 from optimize_workers.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -31,10 +33,20 @@ WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minut
 class Session:
     """Workers of one judged model, and the reflection model where a search needs one."""
 
-    def __init__(self, choice: ModelChoice, reflection: ModelChoice | None, url: str | None) -> None:
+    def __init__(
+        self,
+        choice: ModelChoice,
+        reflection: ModelChoice | None,
+        url: str | None,
+        progress: Progress,
+        ledger: Ledger | None,
+    ) -> None:
         self.choice = choice
+        self.ledger = ledger
         self.url = url
+        self._progress = progress
         self.pool = WorkerPool(connector(choice, APP_NAME), max_calls_in_flight=choice.max_calls_in_flight)
+        self.reflection_model = (reflection or choice).identity
         self._reflection = reflection or choice
         self._reflection_engine = connector(self._reflection, APP_NAME)()
         self._runner = asyncio.Runner()
@@ -44,11 +56,19 @@ class Session:
         """Whether the reflection model is able to write instructions."""
         return not self._reflection.is_weak_writer
 
-    def reflect(self, prompt: str) -> str:
-        """Complete a prompt with the reflection model."""
-        max_tokens = REFLECTION_MAX_TOKENS if self.can_propose else WEAK_REFLECTION_MAX_TOKENS
-        request = EngineRequest(({"role": "user", "content": prompt},), max_tokens=max_tokens, temperature=1.0, seed=0)
-        return self._runner.run(complete_with_retry(self._reflection_engine, request, RetryPolicy())).text
+    @property
+    def reflection_max_tokens(self) -> int:
+        """Bound of a reflection's length."""
+        return REFLECTION_MAX_TOKENS if self.can_propose else WEAK_REFLECTION_MAX_TOKENS
+
+    def complete_reflection(self, request: EngineRequest) -> EngineReply:
+        """Answer a request with the reflection model; an outage is waited out as the policy allows."""
+        retry = RetryPolicy()
+
+        def complete() -> EngineReply:
+            return self._runner.run(complete_with_retry(self._reflection_engine, request, retry))
+
+        return complete_patiently(complete, retry, self._progress.waiting)
 
     def close(self) -> None:
         """Stop workers and connections."""
@@ -59,7 +79,13 @@ class Session:
 
 @contextmanager
 def open_session(
-    choice: ModelChoice, home: Path, progress: Progress, *, reflection: ModelChoice | None = None, port: int = 0
+    choice: ModelChoice,
+    home: Path,
+    progress: Progress,
+    *,
+    ledger: Ledger | None = None,
+    reflection: ModelChoice | None = None,
+    port: int = 0,
 ) -> Iterator[Session]:
     """Open a session; at the end everything that it started is stopped.
 
@@ -67,6 +93,7 @@ def open_session(
         choice: the model that judges.
         home: where a running `serve` announces itself.
         progress: told what is waited for.
+        ledger: answers and records judgments and reflections; without it everything is asked.
         reflection: the model that writes instructions; the judging model by default.
         port: HTTP port of an own endpoint, a free one by default.
     """
@@ -95,7 +122,7 @@ def open_session(
                 config = serve_config([m.model_dump() for m in models], None, host=LOOPBACK, port=port)
                 deploy(config, on_wait=progress.waiting)
                 url = f"http://{LOOPBACK}:{port}"
-        session = Session(choice, reflection, url)
+        session = Session(choice, reflection, url, progress, ledger)
         stack.callback(session.close)
         yield session
 

@@ -13,8 +13,9 @@ from judge_serve.judging.judge import Judge
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
+from optimize_workers.budget import Budget
 from optimize_workers.dataset import OptimizationData
-from optimize_workers.evaluate import Budget, EvaluationPlane, JudgeCall
+from optimize_workers.evaluate import EvaluationPlane, JudgeCall
 from optimize_workers.metrics import example_score
 
 MIN_BUDGET = 24

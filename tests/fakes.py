@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from judge_serve.judging import Engine, EngineReply, EngineRequest, Item, Judge, Judgment, RetryPolicy, judge_pair
+from optimize_workers.reflection import Reflection
 
 Answer = EngineReply | str | Exception
 Script = Callable[[EngineRequest], Answer] | Sequence[Answer]
@@ -84,7 +86,10 @@ class InProcessPool:
         return sum(self.waves)
 
     def judge(
-        self, calls: Sequence[tuple[Judge, Item, int]], on_done: Callable[[Sequence[Judgment]], None] | None = None
+        self,
+        calls: Sequence[tuple[Judge, Item, int]],
+        on_done: Callable[[Sequence[int], Sequence[Judgment]], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> list[Judgment]:
         """See `Pool.judge`; the engine gets one attempt per call."""
         self.waves.append(len(calls))
@@ -96,8 +101,60 @@ class InProcessPool:
 
         judgments = asyncio.run(judge_all())
         if on_done:
-            on_done(judgments)
+            on_done(range(len(judgments)), judgments)
         return judgments
+
+
+class MemoryStore:
+    """Store of judgments and reflections in a dictionary; see `JudgmentStore` and `ReflectionStore`."""
+
+    def __init__(self) -> None:
+        self.judgments: dict[bytes, Judgment] = {}
+        self.reflections: dict[bytes, Reflection] = {}
+        self.doc_ids: dict[bytes, list[str]] = {}
+        self.finds = 0
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Judgment]:
+        """See `JudgmentStore.find`."""
+        self.finds += 1
+        return {key: replace(self.judgments[key], cached=True) for key in keys if key in self.judgments}
+
+    def add(self, judgments: Sequence[tuple[bytes, Judgment]], *, revision: str) -> None:
+        """See `JudgmentStore.add`."""
+        for key, judgment in judgments:
+            self.judgments.setdefault(key, judgment)
+
+    def find_reflection(self, key: bytes) -> Reflection | None:
+        """See `ReflectionStore.find_reflection`."""
+        return self.reflections.get(key)
+
+    def add_reflection(
+        self, key: bytes, reflection: Reflection, *, model: str, revision: str, doc_ids: Sequence[str]
+    ) -> None:
+        """See `ReflectionStore.add_reflection`."""
+        self.reflections.setdefault(key, reflection)
+        self.doc_ids[key] = list(doc_ids)
+
+
+class Watching:
+    """Watcher that remembers what it was told; see `optimize_workers.evaluate.Watcher`."""
+
+    def __init__(self) -> None:
+        self.judgments: list[Judgment] = []
+        self.waits: list[str] = []
+        self.budgets: list[tuple[int | None, float | None, int | None]] = []
+
+    def judged(self, judgments: Sequence[Judgment]) -> None:
+        """See `Watcher.judged`."""
+        self.judgments += judgments
+
+    def waiting(self, text: str) -> None:
+        """See `Watcher.waiting`."""
+        self.waits.append(text)
+
+    def spent(self, calls_left: int | None, usd_left: float | None, tokens_left: int | None) -> None:
+        """See `Watcher.spent`."""
+        self.budgets.append((calls_left, usd_left, tokens_left))
 
 
 class FakeHandle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -56,6 +58,11 @@ class Judge(BaseModel):
     sampling: Sampling = Sampling()
     mode: AnswerMode = AnswerMode.GENERATE
 
+    @property
+    def max_completion_tokens(self) -> int:
+        """The most tokens that a visible reply may have."""
+        return 1 if self.mode is AnswerMode.EXPECTED else self.sampling.max_tokens
+
     @model_validator(mode="after")
     def _check_demonstrations(self) -> Judge:
         check_demonstrations(self.program, self.task)
@@ -63,13 +70,21 @@ class Judge(BaseModel):
 
 
 class RetryPolicy(BaseModel):
-    """Patience with a failing engine, per judge call."""
+    """Patience with a failing engine.
+
+    Attributes:
+        attempts: sends of one request before its error is raised.
+        first_wait_s: mean scale of the first wait between two of them; each further wait doubles it.
+        longest_wait_s: bound of a wait; an engine that asks for a longer one raises at once.
+        max_outage_s: how long a pool, which pauses when nothing is answered at all, goes on probing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     attempts: int = Field(5, ge=1)
     first_wait_s: float = Field(0.2, ge=0.0)
     longest_wait_s: float = Field(20.0, ge=0.0)
+    max_outage_s: float = Field(600.0, ge=0.0)
 
 
 def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineRequest:
@@ -78,10 +93,12 @@ def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineReques
     sampling = judge.sampling
     if judge.mode is AnswerMode.EXPECTED:
         digits = tuple(str(rating) for rating in judge.task.scale.ratings)
-        return EngineRequest(messages, max_tokens=1, choices=digits, top_logprobs=TOP_LOGPROBS)
+        return EngineRequest(
+            messages, max_tokens=judge.max_completion_tokens, choices=digits, top_logprobs=TOP_LOGPROBS
+        )
     return EngineRequest(
         messages,
-        max_tokens=sampling.max_tokens,
+        max_tokens=judge.max_completion_tokens,
         temperature=sampling.temperature,
         frequency_penalty=sampling.frequency_penalty,
         seed=sampling.seed + occurrence,
@@ -124,20 +141,30 @@ async def judge_pair(
 
 async def complete_with_retry(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
     """Send a request, again after retryable engine failures, waiting as long as the engine asks (within bounds)."""
-    backoff = wait_random_exponential(multiplier=retry.first_wait_s, max=retry.longest_wait_s)
+    try:
+        return await engine.complete(request)  # nearly every call ends here; tenacity alone would cost 60 us
+    except EngineError as error:
+        if retry.attempts == 1 or not _is_worth_a_retry(error, retry):
+            raise
+        await asyncio.sleep((error.retry_after_s or 0.0) + random.uniform(0.0, retry.first_wait_s))
+    backoff = wait_random_exponential(multiplier=2 * retry.first_wait_s, max=retry.longest_wait_s)
 
     def wait_s(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked_s = error.retry_after_s if isinstance(error, EngineError) else None
-        return max(backoff(state), min(asked_s or 0.0, retry.longest_wait_s))
+        return (asked_s or 0.0) + backoff(state)  # jitter on top: those who were told the same time come apart
 
     attempts = AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, EngineError) and error.is_retryable),
-        stop=stop_after_attempt(retry.attempts),
+        retry=retry_if_exception(lambda error: isinstance(error, EngineError) and _is_worth_a_retry(error, retry)),
+        stop=stop_after_attempt(retry.attempts - 1),
         wait=wait_s,
         reraise=True,
     )
     return await attempts(engine.complete, request)
+
+
+def _is_worth_a_retry(error: EngineError, retry: RetryPolicy) -> bool:
+    return error.is_retryable and (error.retry_after_s or 0.0) <= retry.longest_wait_s
 
 
 def _record(

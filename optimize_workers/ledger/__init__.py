@@ -6,8 +6,8 @@
 """
 
 from optimize_workers.ledger.failures import LedgerError
-from optimize_workers.ledger.reflections import Reflection
 from optimize_workers.ledger.store import Ledger
 from optimize_workers.ledger.upkeep import Forgotten
+from optimize_workers.reflection import Reflection
 
 __all__ = ["Forgotten", "Ledger", "LedgerError", "Reflection"]

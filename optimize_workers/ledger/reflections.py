@@ -8,16 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from optimize_workers.ledger.inserting import insert_new
-from optimize_workers.ledger.schema import reflection_documents, reflections
-
-
-class Reflection(NamedTuple):
-    """What a reflection model wrote, and its tokens."""
-
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
+from optimize_workers.ledger.inserting import insert_new, storable_time
+from optimize_workers.ledger.schema import escaped, reflection_documents, reflections
+from optimize_workers.reflection import Reflection
 
 
 class AddedReflection(NamedTuple):
@@ -42,7 +35,7 @@ def find_reflection(connection: Connection, key: bytes) -> Reflection | None:
 def insert_reflections(connection: Connection, added: Sequence[AddedReflection]) -> None:
     """Store reflections; the first one of a key stays, and only its documents are noted."""
     for entry in sorted(added, key=lambda entry: entry.key):
-        if insert_new(connection, reflections, [_row(entry)]) != 1:
+        if insert_new(connection, reflections, [_row(connection, entry)]) != 1:
             continue
         documents = [{"key": entry.key, "doc_id": doc_id} for doc_id in dict.fromkeys(entry.doc_ids)]
         if documents:
@@ -56,11 +49,14 @@ def delete_reflections(connection: Connection, condition: Any) -> int:
     return connection.execute(delete(reflections).where(condition)).rowcount
 
 
-def _row(entry: AddedReflection) -> dict[str, Any]:
-    return {
-        "key": entry.key,
-        **entry.reflection._asdict(),
-        "model": entry.model,
-        "revision": entry.revision,
-        "stored_at": entry.stored_at,
-    }
+def _row(connection: Connection, entry: AddedReflection) -> tuple[Any, ...]:
+    """In the order of the table's columns."""
+    return (
+        entry.key,
+        escaped(entry.reflection.text),
+        entry.reflection.prompt_tokens,
+        entry.reflection.completion_tokens,
+        escaped(entry.model),
+        escaped(entry.revision),
+        storable_time(connection, entry.stored_at),
+    )

@@ -11,6 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import gepa
@@ -20,6 +21,7 @@ from judge_serve.judging.errors import EngineError
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
+from optimize_workers.budget import BudgetExceededError
 from optimize_workers.evaluate import JudgeCall
 from optimize_workers.feedback import RULES, reflection_record
 from optimize_workers.guardrails import Guardrails
@@ -65,26 +67,27 @@ class GepaOptimizer:
         worst_step = 2 * minibatch + len(validation)
         if study.budget.left < len(validation):
             return study.result()
-        gepa.optimize(
-            seed_candidate=dict(study.judge.program.sections),
-            trainset=list(study.data.train),
-            valset=list(validation),
-            adapter=adapter,
-            reflection_minibatch_size=minibatch,
-            skip_perfect_score=True,
-            module_selector="round_robin",
-            stop_callbacks=[
-                lambda _state: study.budget.left < worst_step,
-                lambda _state: adapter.outage is not None or adapter.fruitless >= MAX_FRUITLESS_PROPOSALS,
-            ],
-            logger=_Quiet(),
-            seed=study.seed,
-            raise_on_exception=True,
-            display_progress_bar=False,
-            val_evaluation_policy="full_eval",
-        )
-        if adapter.outage is not None:
-            raise adapter.outage
+        with suppress(BudgetExceededError):  # tokens and dollars may end in the middle of a step
+            gepa.optimize(
+                seed_candidate=dict(study.judge.program.sections),
+                trainset=list(study.data.train),
+                valset=list(validation),
+                adapter=adapter,
+                reflection_minibatch_size=minibatch,
+                skip_perfect_score=True,
+                module_selector="round_robin",
+                stop_callbacks=[
+                    lambda _state: study.budget.left < worst_step,
+                    lambda _state: adapter.ended_by is not None or adapter.fruitless >= MAX_FRUITLESS_PROPOSALS,
+                ],
+                logger=_Quiet(),
+                seed=study.seed,
+                raise_on_exception=True,
+                display_progress_bar=False,
+                val_evaluation_policy="full_eval",
+            )
+        if isinstance(adapter.ended_by, EngineError):
+            raise adapter.ended_by
         return study.result(dict(adapter.refusals))
 
 
@@ -98,7 +101,7 @@ class _Adapter:
         self._guard = Guardrails(self._scale, study.judge.program.instruction, [*study.data.train, *study.data.val])
         self._random = random.Random(study.seed)
         self.refusals: Counter[str] = Counter()
-        self.outage: EngineError | None = None
+        self.ended_by: EngineError | BudgetExceededError | None = None
         self.fruitless = 0
 
     def evaluate(
@@ -150,8 +153,8 @@ class _Adapter:
             )
             try:
                 text = extract_text(self._study.reflect(prompt))
-            except EngineError as error:  # gepa would swallow it and go on
-                self.outage = error
+            except (EngineError, BudgetExceededError) as error:  # gepa would swallow it and go on
+                self.ended_by = error
                 return {}
             reason = self._guard.refusal("\n\n".join({**candidate, name: text}.values())) if text else "empty"
             if reason is None and text == candidate[name]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import dspy
@@ -20,6 +21,7 @@ from dspy.teleprompt import MIPROv2
 from dspy.utils.exceptions import AdapterParseError, LMUnexpectedError
 
 from judge_serve.judging.errors import EngineError
+from optimize_workers.budget import BudgetExceededError
 from optimize_workers.demonstrations import draw_demonstration_sets
 from optimize_workers.dspy_bridge import (
     reflection_lm,
@@ -80,28 +82,29 @@ class MiproOptimizer:
         reflect = _OutageRecorder(study.reflect)
         search = _PooledMIPROv2(study, reflection_lm(reflect), reflect)
         logging.getLogger("dspy").setLevel(logging.WARNING)
-        search.compile(
-            to_student(study.judge.task, study.judge.program),
-            trainset=to_dspy_examples(study.data.train),
-            valset=to_dspy_examples(study.data.val),
-            num_trials=search.plan.num_trials,
-            minibatch=False,
-            seed=study.seed + 1,  # MIPROv2 takes 0 for "not given"
-        )
+        with suppress(BudgetExceededError):  # tokens and dollars may end before the planned calls
+            search.compile(
+                to_student(study.judge.task, study.judge.program),
+                trainset=to_dspy_examples(study.data.train),
+                valset=to_dspy_examples(study.data.val),
+                num_trials=search.plan.num_trials,
+                minibatch=False,
+                seed=study.seed + 1,  # MIPROv2 takes 0 for "not given"
+            )
         return study.result(dict(search.refusals))
 
 
 class _OutageRecorder:
-    """Remembers an engine failure of the reflection model, which DSPy's proposer would swallow."""
+    """Remembers why the reflection model gave no answer, which DSPy's proposer would swallow."""
 
     def __init__(self, reflect: Callable[[str], str]) -> None:
         self._reflect = reflect
-        self.outage: EngineError | None = None
+        self.outage: EngineError | BudgetExceededError | None = None
 
     def __call__(self, prompt: str) -> str:
         try:
             return self._reflect(prompt)
-        except EngineError as error:
+        except (EngineError, BudgetExceededError) as error:
             self.outage = error
             raise
 

@@ -1,6 +1,8 @@
 """Workers on a real local Ray: order, outages, deaths."""
 
 import os
+import signal
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from tests.fakes import ScriptedEngine, json_reply
 from tests.unit.optimize.searches import gold_of, rate_well
 
 pytestmark = pytest.mark.ray
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(attempts=1, max_outage_s=0.0)
 OTHER = JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate it well."})})
 EXAMPLES = make_examples(30)
 
@@ -39,6 +41,10 @@ def down(request):
 
 def down_for_fives(request):
     return EngineError("no fives today", is_retryable=False) if gold_of(request) == 5 else rate_well(request)
+
+
+def down_while(file, request):
+    return EngineError("no model here") if Path(file).exists() else rate_well(request)
 
 
 def bug(request):
@@ -68,7 +74,7 @@ def pool(local_ray):
     pools = []
 
     def make(script=rate_well, delay_s=0.0, **options):
-        pools.append(WorkerPool(partial(connect, script, delay_s), retry=ONCE, **options))
+        pools.append(WorkerPool(partial(connect, script, delay_s), **{"retry": ONCE, **options}))
         return pools[-1]
 
     yield make
@@ -107,7 +113,7 @@ def test_occurrences_stay_with_their_calls(pool):
 
 def test_every_judgment_is_told_once(pool):
     seen = []
-    judgments = pool().judge(calls(), seen.extend)
+    judgments = pool().judge(calls(), lambda _places, judgments: seen.extend(judgments))
     assert sorted(j.doc_id for j in seen) == sorted(j.doc_id for j in judgments)
 
 
@@ -147,25 +153,85 @@ def test_a_bug_is_no_outage(pool):
 def test_a_worker_that_dies_in_mid_wave_changes_no_result(pool, tmp_path):
     mark = tmp_path / "died"
     seen = []
-    judgments = pool(partial(die_once, str(mark))).judge(calls(), seen.extend)
+    judgments = pool(partial(die_once, str(mark))).judge(calls(), lambda places, _judgments: seen.extend(places))
     assert mark.exists()
     assert ratings(judgments) == GOLD
-    assert len(seen) == len(EXAMPLES)
+    assert sorted(seen) == list(range(len(EXAMPLES)))
 
 
-def test_a_worker_that_is_killed_in_mid_wave_changes_no_result(pool):
-    import ray
-
+def test_workers_that_are_killed_in_mid_wave_change_no_result(pool):
     shared = pool(delay_s=0.2, max_calls_in_flight=8)
-    killed = []
+    killed, places = [], []
 
-    def kill_one(judgments):
-        if not killed:
-            killed.append(True)
-            ray.kill(shared._workers[0], no_restart=False)
+    def kill_one(arrived, _judgments):
+        places.extend(arrived)
+        pids = [pid for pid in shared.worker_pids if pid not in killed]
+        if len(killed) < 3 and pids:
+            killed.append(pids[0])
+            os.kill(pids[0], signal.SIGKILL)
 
     assert ratings(shared.judge(calls(), kill_one)) == GOLD
-    assert killed
+    assert len(killed) == 3
+    assert sorted(places) == list(range(len(EXAMPLES)))
+
+
+def test_the_only_worker_killed_while_nothing_is_asked_is_replaced(pool):
+    shared = pool(num_workers=1)
+    shared.judge(calls())
+    os.kill(shared.worker_pids[0], signal.SIGKILL)
+    assert ratings(shared.judge(calls())) == GOLD
+
+
+def test_a_small_wave_does_not_wait_for_a_large_one(pool):
+    """Two studies share the slots evenly: 30 calls are done long before the 600 that were there first."""
+    shared = pool(delay_s=0.02, max_calls_in_flight=8)
+    large_done, has_begun = [], threading.Event()
+
+    def count(places, _judgments):
+        large_done.extend(places)
+        has_begun.set()
+
+    large = threading.Thread(target=shared.judge, args=(calls() * 20, count))
+    large.start()
+    assert has_begun.wait(30.0)
+    before = len(large_done)
+    shared.judge(calls())
+    assert len(large_done) - before < 150  # an even share would be 30, the pool's lead comes on top
+    large.join()
+    assert sorted(large_done) == list(range(600))
+
+
+def test_a_wave_that_nobody_waits_for_is_dropped(pool):
+    shared = pool(delay_s=0.3, max_calls_in_flight=2)
+
+    def stop(_places, _judgments):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        shared.judge(calls() * 10, stop)
+    assert ratings(shared.judge(calls(examples=EXAMPLES[:2]))) == GOLD[:2]
+    assert time.monotonic() - started < 20.0  # 300 calls would take 45 s
+
+
+def test_an_outage_is_paused_and_told_and_then_changes_no_result(pool, tmp_path):
+    outage = tmp_path / "outage"
+    outage.touch()
+    shared = pool(partial(down_while, str(outage)), retry=RetryPolicy(attempts=2, first_wait_s=0.01))
+    told = []
+    threading.Timer(6.0, outage.unlink).start()
+    assert ratings(shared.judge(calls(), on_wait=told.append)) == GOLD
+    assert told and "no answer" in told[0] and "no model here" in told[0]
+
+
+def test_an_outage_that_lasts_too_long_fails_the_wave_with_its_reason(pool, tmp_path):
+    outage = tmp_path / "outage"
+    outage.touch()
+    shared = pool(partial(down_while, str(outage)), retry=RetryPolicy(attempts=1, max_outage_s=1.5))
+    with pytest.raises(EngineError, match=r"no answer for \d s: no model here"):
+        shared.judge(calls())
+    outage.unlink()
+    assert ratings(shared.judge(calls())) == GOLD
 
 
 def test_a_pool_of_one_worker_survives_its_death(pool, tmp_path):
@@ -183,8 +249,15 @@ def test_a_closed_pool_leaves_no_worker(pool):
 
     shared = pool()
     shared.judge(calls(examples=EXAMPLES[:4]))
-    workers = list(shared._workers)
+    workers = [worker.actor for worker in shared._workers]
     shared.close()
     for worker in workers:
         with pytest.raises(ray.exceptions.RayActorError):
-            ray.get(worker.judge.remote(JUDGE, [(EXAMPLES[0].item, 0)]), timeout=30)
+            ray.get(worker.exchange.remote([], {}, 0.1), timeout=30)
+
+
+def test_a_closed_pool_judges_no_more(pool):
+    shared = pool()
+    shared.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        shared.judge(calls())

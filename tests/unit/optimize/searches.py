@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 
 from judge_serve.judging import EngineReply, EngineRequest, Judge
+from optimize_workers.budget import Budget
 from optimize_workers.dataset import OptimizationData
-from optimize_workers.evaluate import Budget, EvaluationPlane
+from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.study import Study
 from tests.builders import JUDGE, make_examples
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply

@@ -3,12 +3,13 @@
 import pytest
 
 from judge_serve.judging import EngineError, RefusedInputError
+from optimize_workers.budget import Budget, BudgetExceededError
 from optimize_workers.dataset import OptimizationData
-from optimize_workers.evaluate import Budget, BudgetExceededError, EvaluationPlane, JudgeCall
+from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.study import MIN_BUDGET, Study, check_study
 from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
-from tests.fakes import InProcessPool, ScriptedEngine, json_reply
+from tests.fakes import InProcessPool, ScriptedEngine
 
 DATA = OptimizationData(train=make_examples(20), val=make_examples(10, "val"))
 OTHER = PROGRAM.with_sections({"rubric": "Rate it well."})
@@ -20,36 +21,12 @@ def study_on(engine, total=100, **options):
     return Study(JUDGE, DATA, plane, budget, seed=0, reflect=lambda prompt: "", **options)
 
 
-# --- budget and plane ---
-
-
-def test_a_budget_counts_down():
-    budget = Budget(10)
-    budget.reserve(4)
-    assert (budget.used, budget.left) == (4, 6)
-
-
 def test_a_wave_over_budget_is_not_sent():
     engine = ScriptedEngine()
     study = study_on(engine, total=9)
     with pytest.raises(BudgetExceededError, match="10 judge calls asked, 9 of 9 left"):
         study.try_program(PROGRAM, DATA.val, is_full=True, origin={})
     assert (engine.calls, study.budget.used, study.trials) == (0, 0, [])
-
-
-def test_the_plane_keeps_the_order_of_calls_over_several_programs():
-    engine = ScriptedEngine(lambda request: json_reply(5 if "Rate it well." in request.messages[0]["content"] else 1))
-    plane = EvaluationPlane(JUDGE, InProcessPool(engine))
-    calls = [JudgeCall(program, example) for example in DATA.val for program in (PROGRAM, OTHER)]
-    judgments = plane.evaluate(calls)
-    assert [j.rating for j in judgments] == [1, 5] * 10
-    assert [j.doc_id for j in judgments] == [call.example.item.doc_id for call in calls]
-
-
-def test_the_plane_tells_about_every_judgment():
-    seen = []
-    plane = EvaluationPlane(JUDGE, InProcessPool(ScriptedEngine()), on_done=seen.extend)
-    assert plane.evaluate([JudgeCall(PROGRAM, example) for example in DATA.val]) == seen
 
 
 def test_a_failed_wave_scores_nothing():

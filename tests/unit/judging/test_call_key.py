@@ -1,0 +1,79 @@
+"""Content keys of judge calls: whatever changes the request or the example changes the key, nothing else does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judge_serve.judging import AnswerMode, Item, ModelIdentity, Sampling, Scale, Task
+from judge_serve.judging.call_key import call_key, judge_key
+from judge_serve.judging.program import Demonstration
+from tests.builders import JUDGE, PROGRAM
+
+ITEM = Item("query", "document", "q1", "d1")
+SHOWN = Demonstration(query="a", document="b", rating=3, explanation="c")
+
+
+def key(judge=JUDGE, item=ITEM, occurrence=0):
+    return call_key(judge_key(judge), item, occurrence)
+
+
+def test_a_key_has_32_bytes_and_is_the_same_twice():
+    assert len(key()) == 32
+    assert key() == key(JUDGE.model_copy(deep=True), Item("query", "document", "q1", "d1"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": ModelIdentity(name="other")},
+        {"model": ModelIdentity(name="scripted", revision="2")},
+        {"sampling": Sampling(temperature=0.5)},
+        {"sampling": Sampling(max_tokens=64)},
+        {"sampling": Sampling(frequency_penalty=0.5)},
+        {"sampling": Sampling(seed=1)},
+        {"mode": AnswerMode.GUIDED},
+        {"mode": AnswerMode.EXPECTED},
+        {"program": PROGRAM.with_sections({"rubric": "Rate it well."})},
+        {"program": PROGRAM.model_copy(update={"bullets": ("Prefer recent documents.",)})},
+        {"program": PROGRAM.model_copy(update={"demonstrations": (SHOWN,)})},
+        {"task": Task(description="You judge support answers.")},
+        {"task": Task(scale=Scale(minimum=1, maximum=2, anchors=("no", "yes")))},
+    ],
+)
+def test_whatever_changes_the_request_changes_the_key(change):
+    assert key(JUDGE.model_copy(update=change)) != key()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Item("other", "document", "q1", "d1"),
+        Item("query", "other", "q1", "d1"),
+        Item("query", "document", "q2", "d1"),
+        Item("query", "document", "q1", "d2"),
+        Item("query", "document", "q1d", "1"),
+    ],
+)
+def test_another_example_has_another_key(item):
+    assert key(item=item) != key()
+
+
+def test_repetitions_have_keys_of_their_own():
+    assert len({key(occurrence=n) for n in range(5)}) == 5
+
+
+def test_programs_that_render_the_same_prompt_share_a_key():
+    """One text in two sections or in one: the model sees no difference."""
+    joined = PROGRAM.with_sections({"instruction": PROGRAM.instruction})
+    assert joined.digest != PROGRAM.digest
+    assert key(JUDGE.model_copy(update={"program": joined})) == key()
+
+
+@given(st.tuples(st.text(), st.text(), st.text(), st.text()), st.tuples(st.text(), st.text(), st.text(), st.text()))
+def test_different_items_never_share_a_key(first, second):
+    shared = judge_key(JUDGE)
+    assert (call_key(shared, Item(*first), 0) == call_key(shared, Item(*second), 0)) == (first == second)
+
+
+def test_text_without_a_utf8_form_has_a_key():
+    assert key(item=Item("\ud800", "d", "q", "d")) == key(item=Item("\ud800", "d", "q", "d"))
