@@ -59,7 +59,7 @@ class Effect(BaseModel):
 
 
 class SimulatedEngineConfig(BaseModel):
-    """How the simulated model behaves.
+    """How the simulated model behaves; in free text it knows the scale 1-5 only.
 
     Attributes:
         latency_median_s: median time in a slot; 0 answers at once, without slots and without awaiting.
@@ -250,7 +250,7 @@ class SimulatedEngine:
 def _draw(prefix: _Prefix, item_digest: bytes, request: EngineRequest) -> _Lanes:
     content = prefix.digest + item_digest
     if request.temperature:  # as in vLLM, sampling seeds say nothing about a greedy reply
-        content += b"%r:%d" % (request.temperature, request.seed or 0)
+        content += b"%r:%d" % (float(request.temperature), request.seed or 0)
     return _Lanes._make(_EIGHT_LANES.unpack(blake2b(content).digest()))
 
 

@@ -140,6 +140,13 @@ def test_the_sampling_seed_matters_above_temperature_zero_only():
     assert readings(NOISY, asked(0, 0.7)) != readings(NOISY, asked(1, 0.7))
 
 
+def test_a_temperature_is_the_same_number_over_every_wire():
+    """JSON turns 1 into 1.0 or leaves it, by the library."""
+    turns = [request_of(number).messages for number in range(50)]
+    whole, fraction = ([EngineRequest(t, 64, temperature=heat) for t in turns] for heat in (1, 1.0))
+    assert replies(SimulatedEngine(NOISY), whole) == replies(SimulatedEngine(NOISY), fraction)
+
+
 def test_the_order_of_a_turns_keys_says_nothing():
     request = request_of(1)
     turned = tuple({"content": m["content"], "role": m["role"]} for m in request.messages)
