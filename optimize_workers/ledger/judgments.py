@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Text, bindparam, select, type_coerce
 
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
 from optimize_workers.ledger.failures import LedgerError
-from optimize_workers.ledger.inserting import insert_new
-from optimize_workers.ledger.schema import judgments
+from optimize_workers.ledger.inserting import insert_new, storable_time
+from optimize_workers.ledger.schema import AnyText, escaped, judgments, unescaped
 
 KEYS_PER_QUERY = 1_000  # bound parameters of one statement
-_MODES: dict[str, AnswerMode] = {str(mode): mode for mode in AnswerMode}
-_REASONS: dict[str | None, InvalidReason | None] = {None: None, **{str(reason): reason for reason in InvalidReason}}
-_FIELDS = (
-    "query_id",
-    "doc_id",
-    "rating",
-    "expected_rating",
-    "explanation",
-    "invalid_reason",
-    "raw_reply",
-    "finish_reason",
-    "program",
-    "model",
-    "mode",
-    "occurrence",
-    "prompt_tokens",
-    "completion_tokens",
-    "latency_s",
-)
-_FIND = select(judgments.c.key, *(judgments.c[name] for name in _FIELDS)).where(
-    judgments.c.key.in_(bindparam("keys", expanding=True))
-)
+_MODES: dict[str, AnswerMode] = {mode.value: mode for mode in AnswerMode}
+_REASONS: dict[str | None, InvalidReason | None] = {None: None, **{reason.value: reason for reason in InvalidReason}}
 
 
 class AddedJudgment(NamedTuple):
@@ -50,87 +30,99 @@ class AddedJudgment(NamedTuple):
 def find_judgments(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Judgment]:
     """The stored judgments of these keys, marked as cached."""
     found: dict[bytes, Judgment] = {}
-    for start in range(0, len(keys), KEYS_PER_QUERY):
-        rows = connection.execute(_FIND, {"keys": keys[start : start + KEYS_PER_QUERY]})
-        found.update(_read(rows))
+    ordered = sorted(keys)  # neighbours in the index lie on the same pages
+    for start in range(0, len(ordered), KEYS_PER_QUERY):
+        rows = connection.execute(_FIND, {"keys": ordered[start : start + KEYS_PER_QUERY]})
+        found.update(_read(rows.all()))
     return found
 
 
 def insert_judgments(connection: Connection, added: Sequence[AddedJudgment]) -> None:
     """Store judgments; of those with one key the first stays, also against what is stored already."""
     ordered = sorted(added, key=lambda entry: entry.key)  # one order for all processes, so that none waits in a circle
-    insert_new(connection, judgments, [_row(entry) for entry in ordered])
+    times = {moment: storable_time(connection, moment) for moment in {entry.stored_at for entry in added}}
+    insert_new(connection, judgments, [_row(entry, times[entry.stored_at]) for entry in ordered])
 
 
-def _read(rows: Any) -> Iterator[tuple[bytes, Judgment]]:
+# the order of the columns is that of `_read`; texts come as they are stored, the few escapes are undone there
+_FIND = select(
+    *(
+        type_coerce(column, Text) if isinstance(column.type, AnyText) else column
+        for column in (
+            judgments.c.key,
+            judgments.c.query_id,
+            judgments.c.doc_id,
+            judgments.c.rating,
+            judgments.c.expected_rating,
+            judgments.c.explanation,
+            judgments.c.invalid_reason,
+            judgments.c.raw_reply,
+            judgments.c.finish_reason,
+            judgments.c.program,
+            judgments.c.model,
+            judgments.c.mode,
+            judgments.c.occurrence,
+            judgments.c.prompt_tokens,
+            judgments.c.completion_tokens,
+            judgments.c.latency_s,
+        )
+    )
+).where(judgments.c.key.in_(bindparam("keys", expanding=True)))
+
+
+def _read(rows: Iterable[Any]) -> Iterator[tuple[bytes, Judgment]]:
     for row in rows:
-        (
-            key,
-            query_id,
-            doc_id,
-            rating,
-            expected_rating,
-            explanation,
-            reason,
-            raw_reply,
-            finish_reason,
-            program,
-            model,
-            mode,
-            occurrence,
-            prompt_tokens,
-            completion_tokens,
-            latency_s,
-        ) = row
+        key, query_id, doc_id, rating, expected, explanation, reason, reply, finish, program, model, mode = row[:12]
+        occurrence, prompt_tokens, completion_tokens, latency_s = row[12:]
         if mode not in _MODES or reason not in _REASONS or (rating is None) == (reason is None):
             raise LedgerError(
                 f"the judgment of key {key.hex()} is damaged (mode {mode!r}, rating {rating!r}, invalid reason "
-                f"{reason!r}); restore the store from a backup, or prune it: relevance-judge ledger prune"
+                f"{reason!r}); restore the store from a backup, or delete what it holds with 'ledger prune'"
             )
         yield (
             key,
             Judgment(
-                query_id,
-                doc_id,
+                str(unescaped(query_id)),
+                str(unescaped(doc_id)),
                 rating,
-                expected_rating,
-                explanation,
+                expected,
+                unescaped(explanation),
                 _REASONS[reason],
-                raw_reply,
-                finish_reason,
-                program,
-                model,
+                str(unescaped(reply)),
+                str(unescaped(finish)),
+                str(unescaped(program)),
+                str(unescaped(model)),
                 _MODES[mode],
                 occurrence,
                 prompt_tokens,
                 completion_tokens,
                 latency_s,
-                True,
+                cached=True,
             ),
         )
 
 
-def _row(entry: AddedJudgment) -> dict[str, Any]:
+def _row(entry: AddedJudgment, stored_at: Any) -> tuple[Any, ...]:
+    """In the order of the table's columns."""
     judgment = entry.judgment
-    reason = judgment.invalid_reason
-    return {
-        "key": entry.key,
-        "query_id": judgment.query_id,
-        "doc_id": judgment.doc_id,
-        "occurrence": judgment.occurrence,
-        "rating": judgment.rating,
-        "expected_rating": judgment.expected_rating,
-        "explanation": judgment.explanation,
-        "invalid_reason": None if reason is None else str(reason),
-        "raw_reply": judgment.raw_reply,
-        "finish_reason": judgment.finish_reason,
-        "program": judgment.program,
-        "model": judgment.model,
-        "revision": entry.revision,
-        "mode": str(judgment.mode),
-        "prompt_tokens": judgment.prompt_tokens,
-        "completion_tokens": judgment.completion_tokens,
-        "latency_s": judgment.latency_s,
-        "stored_at": entry.stored_at,
-        "is_forgotten": False,
-    }
+    return (
+        entry.key,
+        escaped(judgment.query_id),
+        escaped(judgment.doc_id),
+        judgment.occurrence,
+        judgment.rating,
+        judgment.expected_rating,
+        escaped(judgment.explanation),
+        judgment.invalid_reason and judgment.invalid_reason.value,
+        escaped(judgment.raw_reply),
+        escaped(judgment.finish_reason),
+        escaped(judgment.program),
+        escaped(judgment.model),
+        escaped(entry.revision),
+        judgment.mode.value,
+        judgment.prompt_tokens,
+        judgment.completion_tokens,
+        judgment.latency_s,
+        stored_at,
+        False,  # is_forgotten
+    )

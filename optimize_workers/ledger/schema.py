@@ -24,28 +24,39 @@ from sqlalchemy import (
 )
 
 KEY_BYTES = 32
+_NUL = "\x00"
 _ESCAPE = "\x10"  # data link escape; before four hex digits it stands for a character that a store refuses
 _REFUSED = re.compile("[\x00\x10\ud800-\udfff]")
 _ESCAPED = re.compile("\x10([0-9a-f]{4})")
 
 
+def escaped(text: str | None) -> str | None:
+    """The text with the characters that databases refuse (NUL, lone surrogates) written as escapes."""
+    if text is None or (text.isascii() and _NUL not in text and _ESCAPE not in text):  # quick for most
+        return text
+    return _REFUSED.sub(lambda found: f"{_ESCAPE}{ord(found.group()):04x}", text)
+
+
+def unescaped(text: str | None) -> str | None:
+    """The text that `escaped` was given."""
+    if text is None or _ESCAPE not in text:
+        return text
+    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
+
+
 class AnyText(TypeDecorator[str]):
-    """Text of any characters; those that databases refuse (NUL, lone surrogates) are stored escaped."""
+    """Text of any characters, stored as `escaped` makes it."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Escape on the way in."""
-        if value is None or not _REFUSED.search(value):
-            return value
-        return _REFUSED.sub(lambda found: f"{_ESCAPE}{ord(found.group()):04x}", value)
+        return escaped(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """Undo it on the way out."""
-        if value is None or _ESCAPE not in value:
-            return value
-        return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), value)
+        return unescaped(value)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -55,12 +66,9 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Into UTC; refuses a time without a zone."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"time {value} has no time zone; give one, such as datetime.now(UTC)")
-        return value.astimezone(UTC)
+        """Into UTC."""
+        assert value is None or value.tzinfo is not None, "the ledger takes times with a zone only"
+        return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """In UTC."""

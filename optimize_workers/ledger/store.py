@@ -17,12 +17,13 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.parsing import storable
 from optimize_workers.ledger import upkeep
 from optimize_workers.ledger.database import PATIENCE_S, Database
-from optimize_workers.ledger.inserting import insert_new
+from optimize_workers.ledger.inserting import insert_new, storable_time
 from optimize_workers.ledger.judgments import AddedJudgment, find_judgments, insert_judgments
 from optimize_workers.ledger.migrating import open_store
-from optimize_workers.ledger.reflections import AddedReflection, Reflection, find_reflection, insert_reflections
-from optimize_workers.ledger.schema import KEY_BYTES, run_folders, split_openings
+from optimize_workers.ledger.reflections import AddedReflection, find_reflection, insert_reflections
+from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
 from optimize_workers.ledger.writer import Writer
+from optimize_workers.reflection import Reflection
 
 
 class Ledger:
@@ -88,8 +89,13 @@ class Ledger:
         """Note the folder of a run once, so that `forget` finds its files."""
         absolute = str(Path(path).absolute())
         digest = hashlib.sha256(absolute.encode("utf-8", "surrogatepass")).digest()
-        row = {"path_digest": digest, "path": absolute, "command": command, "recorded_at": datetime.now(UTC)}
-        self._database.write(lambda connection: insert_new(connection, run_folders, [row]))
+        now = datetime.now(UTC)
+
+        def insert_once(connection: Connection) -> None:
+            row = (digest, escaped(absolute), escaped(command), storable_time(connection, now))
+            insert_new(connection, run_folders, [row])
+
+        self._database.write(insert_once)
 
     def run_paths(self) -> list[str]:
         """Folders of all recorded runs, oldest first; some may be gone."""
@@ -103,6 +109,8 @@ class Ledger:
 
     def prune(self, *, before: datetime, model: str | None = None) -> int:
         """Delete judgments and reflections stored before a time, of one model or of all; returns how many."""
+        if before.tzinfo is None:
+            raise ValueError(f"time {before} has no time zone; give one, such as datetime.now(UTC)")
         self.flush()
         return upkeep.prune(self._database, before, model)
 

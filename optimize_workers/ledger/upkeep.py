@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, case, delete, func, select, text, update
 
+from judge_serve.judging.parsing import storable
 from optimize_workers.ledger.database import Database
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.reflections import delete_reflections
@@ -180,11 +181,16 @@ def _batches(connection: Connection) -> Iterator[pa.RecordBatch]:
     columns = [judgments.c[name] for name in EXPORT_SCHEMA.names]
     query = select(*columns).order_by(judgments.c.id).execution_options(yield_per=EXPORT_ROWS)
     for rows in connection.execute(query).partitions():
-        arrays = [
-            pa.array(values, type=kind)
-            for values, kind in zip(zip(*rows, strict=True), EXPORT_SCHEMA.types, strict=True)
-        ]
+        columns_of_rows = zip(*rows, strict=True)
+        arrays = [_array(values, kind) for values, kind in zip(columns_of_rows, EXPORT_SCHEMA.types, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=EXPORT_SCHEMA)
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
+    try:
+        return pa.array(values, type=kind)
+    except UnicodeEncodeError:  # ids with lone surrogates, which no file takes
+        return pa.array([value and storable(value) for value in values], type=kind)
 
 
 def _tidy(database: Database, *statements: str) -> None:

@@ -27,6 +27,7 @@ class Writer(Generic[Entry]):
         self._num_put = 0
         self._num_stored = 0
         self._failure: Exception | None = None
+        self._is_told = False
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
@@ -57,9 +58,10 @@ class Writer(Generic[Entry]):
             self._raise_failure()
 
     def close(self) -> None:
-        """Flush and stop the thread."""
+        """Flush and stop the thread; a failure that a caller was told of already is not told again."""
         try:
-            self.flush()
+            if not self._is_told:
+                self.flush()
         finally:
             with self._changed:
                 self._is_closing = True
@@ -95,8 +97,10 @@ class Writer(Generic[Entry]):
                 self._changed.notify_all()
 
     def _raise_failure(self) -> None:
+        if self._failure is None:
+            return
+        self._is_told = True
         if isinstance(self._failure, LedgerError):
             raise LedgerError(str(self._failure)) from self._failure
-        if self._failure is not None:
-            named = f"{type(self._failure).__name__}: {self._failure}"
-            raise LedgerError(f"a judgment or reflection cannot be stored ({named})") from self._failure
+        named = f"{type(self._failure).__name__}: {self._failure}"
+        raise LedgerError(f"a judgment or reflection cannot be stored ({named})") from self._failure
