@@ -104,7 +104,10 @@ def test_commands_named_in_the_text_have_the_flags_that_it_gives_them(doc: Path)
     for words in INLINE.findall(FENCE.sub("", doc.read_text(encoding="utf-8"))):
         name = words.split()[0]
         assert name in known, f"{doc.name}: no command {name!r}"
-        options = {option for parameter in known[name].params for option in parameter.opts}
+        command = known[name]
+        for word in words.split()[1:2]:  # a group, such as `ledger`
+            command = getattr(command, "commands", {}).get(word, command)
+        options = {option for parameter in command.params for option in parameter.opts}
         unknown = set(re.findall(r"--[a-z][a-z-]*", words)) - options
         assert not unknown, f"{doc.name}: {name} has no {sorted(unknown)}"
 
