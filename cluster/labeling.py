@@ -14,7 +14,7 @@ from cluster.deploy import check_gate_passed
 from cluster.progress import Progress
 from cluster.run_folder import RunFolder
 from cluster.session import open_session
-from cluster.stores import resolve_release
+from cluster.stores import open_ledger, resolve_release
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
@@ -46,6 +46,8 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
         raise RefusedInputError(f"{config.input}: no rows")
     with open_session(choice_for(release, config.model), home(), progress) as session:
         folder = RunFolder.create(config.out, config.model_dump(mode="json"))
+        with open_ledger() as ledger:
+            ledger.record_run(str(folder.path.resolve()), "label")  # so that `ledger forget` finds the shards
         result = label_rows(rows, release, session.pool, folder.path, progress)
     result["override"] = config.force if not registered.gate_passed else None
     folder.write_json("result.json", result)

@@ -45,8 +45,9 @@ def run_command(
         if dry_run:
             print(config.model_dump_json(indent=2))
             return None
-        with contextlib.redirect_stdout(sys.stderr):  # Ray and DSPy print; stdout belongs to the result
-            result = run(config, Progress())
+        # Ray and DSPy print; stdout belongs to the result
+        with contextlib.redirect_stdout(sys.stderr), Progress() as progress:
+            result = run(config, progress)
     except RefusedInputError as error:
         _fail(str(error), EXIT_REFUSED)
     except GateRefusedError as error:

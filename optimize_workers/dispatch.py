@@ -19,7 +19,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.task import Item
 
 MAX_FAILURES = 4  # times one call may fail while others are answered
-MAX_DEATHS = 3  # times a worker may die with one call
+MAX_DEATHS = 3  # times a worker may die with one call while nothing of its wave is judged
 LOOK_EVERY_S = 0.5  # how often the state of workers and outages is looked at
 WORKER_START_S = 60.0  # how long a dead worker may take to come back, whatever the policy says about outages
 FIRST_PROBE_S = 0.5  # pause before the first probe of an outage; each further one doubles it
@@ -53,7 +53,8 @@ class Wave:
             by_judge.setdefault(id(judge), []).append(place)
         self.waiting = deque(place for places in by_judge.values() for place in places)
         self.failures: dict[int, int] = {}
-        self.deaths: dict[int, int] = {}
+        self.deaths: dict[int, tuple[int, int]] = {}  # place -> deaths in a row, judgments of the wave by then
+        self.num_judged = 0
 
     def fail(self, error: Exception) -> None:
         """End the wave with an error."""
@@ -124,6 +125,7 @@ class Dispatcher:
             arrived.judgments.append(judgment)
         for number, arrived in by_wave.items():
             if number in self.waves:
+                self.waves[number].num_judged += len(arrived.places)
                 self.waves[number].arrivals.put(arrived)
 
     def failed(self, call: CallId, error: Exception, judged_when_sent: int) -> None:
@@ -156,17 +158,23 @@ class Dispatcher:
         self._pause(error)
 
     def lost(self, calls: Sequence[CallId]) -> None:
-        """A worker died with these calls; they are sent again, those that seem to kill workers not for ever."""
+        """A worker died with these calls; they are sent again, after the others of their wave.
+
+        Calls that kill their workers are thereby left over, and are known by the deaths between which nothing of
+        their wave was judged.
+        """
         self.num_under_way -= len(calls)
-        for call in reversed(calls):
+        for call in calls:
             wave = self.waves.get(call.wave)
             if wave is None:
                 continue
-            wave.deaths[call.place] = wave.deaths.get(call.place, 0) + 1
-            if wave.deaths[call.place] > MAX_DEATHS:
+            num_deaths, judged_then = wave.deaths.get(call.place, (0, 0))
+            num_deaths = num_deaths + 1 if judged_then == wave.num_judged else 1
+            wave.deaths[call.place] = (num_deaths, wave.num_judged)
+            if num_deaths > MAX_DEATHS:
                 wave.fail(EngineError(f"workers died {MAX_DEATHS + 1} times on the same judge calls"))
             else:
-                wave.waiting.appendleft(call.place)
+                wave.waiting.append(call.place)
 
     def note_workers(self, are_up: bool) -> None:
         """Whether any worker is running."""

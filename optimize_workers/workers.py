@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import EngineError
@@ -294,6 +294,12 @@ class WorkerPool:
             life, pid, finished = done.result()
         except RayTaskError:
             raise
+        except ActorDiedError as error:  # for good: it could not be made, or somebody killed it for ever
+            self._lose(worker, type(error).__name__)
+            self._workers.remove(worker)
+            if not self._workers:
+                raise EngineError(f"the workers cannot run: {_last_line(error)}", is_retryable=False) from error
+            return
         except RayError as error:
             self._lose(worker, type(error).__name__)
             return
@@ -342,6 +348,10 @@ class WorkerPool:
             pickled = pickle.dumps(judge)
             self._pickled[id(judge)] = (hashlib.blake2b(pickled, digest_size=16).digest(), pickled)
         return self._pickled[id(judge)]
+
+
+def _last_line(error: Exception) -> str:
+    return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
 
 
 def _portable(error: Exception) -> Exception:

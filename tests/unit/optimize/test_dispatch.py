@@ -231,12 +231,21 @@ def test_a_worker_that_came_back_ends_the_wait(dispatcher, clock):
     assert dispatcher.status() is None
 
 
-def test_calls_of_a_dead_worker_go_first_and_in_order(dispatcher):
+def test_calls_of_a_dead_worker_go_last_and_in_order(dispatcher):
     open_wave(dispatcher, size=10)
     taken = dispatcher.take(4)
     dispatcher.lost(taken)
     assert dispatcher.num_under_way == 0
-    assert dispatcher.take(4) == taken
+    assert dispatcher.take(10)[6:] == taken
+
+
+def test_deaths_between_which_the_wave_goes_on_are_not_held_against_a_call(dispatcher):
+    wave = open_wave(dispatcher, size=50)
+    for _ in range(5 * MAX_DEATHS):
+        one, unlucky = dispatcher.take(2)
+        judge(dispatcher, [one])
+        dispatcher.lost([unlucky])
+    assert not any(arrived.error for arrived in arrivals(wave))
 
 
 def test_calls_that_kill_workers_end_their_wave(dispatcher):
