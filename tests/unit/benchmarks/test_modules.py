@@ -1,0 +1,45 @@
+"""Benchmark modules keep their promise: one JSON object on stdout, holding the keys that they name."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.running import ROOT
+
+
+def run(name, timeout_s):
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return json.loads(done.stdout)
+
+
+def test_the_judging_work_takes_microseconds():
+    result = run("judging_work", 120)
+    times = {key: value for key, value in result.items() if key.endswith("_us")}
+    assert set(times) == {
+        "render_us",
+        "parse_us",
+        "parse_prose_us",
+        "read_expected_us",
+        "call_key_us",
+        "judge_pair_us",
+    }
+    assert all(0.0 < value < 1_000.0 for value in times.values())
+
+
+@pytest.mark.nightly
+@pytest.mark.ray
+def test_the_evaluation_plane_reaches_its_figures():
+    result = run("evaluation_plane", 300)
+    assert result["ratio_vs_dspy_evaluate"] >= 10
+    assert result["slot_utilization"] >= 0.95
+    assert result["ledger_lookup_s"] < 1
+    assert result["coordinator_rss_gb"] < 1.5
