@@ -156,6 +156,7 @@ def adapt_judge(
         reflect=reflect,
         can_propose=session.can_propose,
         on_trial=_trial_recorder(folder, progress, budget),
+        on_refusal=lambda refusal: folder.append_line("candidates.jsonl", refusal),
     )
     progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
     found = OPTIMIZERS[config.optimizer]().run(study)
@@ -288,11 +289,11 @@ def choice_for(release: Release, location: str | None = None) -> ModelChoice:
 
 def _trial_recorder(folder: RunFolder, progress: Progress, budget: Budget) -> Callable[[Trial], None]:
     def record(trial: Trial) -> None:
-        folder.append_line("candidates.jsonl", {**trial.as_dict(), "calls": budget.used})
+        folder.append_line("candidates.jsonl", trial.as_dict())
         kind = "all" if trial.is_full else "a minibatch of"
         progress.note(
             f"trial {trial.number}: NMSE {100 * (1 - trial.score):.1f}, validity {trial.validity:.2f} "
-            f"on {kind} {trial.n} validation examples; {budget.used}/{budget.total} calls"
+            f"on {kind} {trial.n} {trial.split} examples; {trial.calls}/{budget.total} calls"
         )
 
     return record

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 
@@ -25,6 +27,7 @@ from optimize_workers.reflection import complete_patiently
 from optimize_workers.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 REFLECTION_MAX_TOKENS = 1_500
 WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
@@ -49,7 +52,9 @@ class Session:
         self.reflection_model = (reflection or choice).identity
         self._reflection = reflection or choice
         self._reflection_engine = connector(self._reflection, APP_NAME)()
-        self._runner = asyncio.Runner()
+        self._loop = asyncio.new_event_loop()  # of its own thread: a study reflects from several threads
+        self._thread = threading.Thread(target=self._loop.run_forever, name="reflection", daemon=True)
+        self._thread.start()
 
     @property
     def can_propose(self) -> bool:
@@ -66,15 +71,20 @@ class Session:
         retry = RetryPolicy()
 
         def complete() -> EngineReply:
-            return self._runner.run(complete_with_retry(self._reflection_engine, request, retry))
+            return self._run(complete_with_retry(self._reflection_engine, request, retry))
 
         return complete_patiently(complete, retry, self._progress.waiting)
 
     def close(self) -> None:
         """Stop workers and connections."""
         self.pool.close()
-        self._runner.run(self._reflection_engine.close())
-        self._runner.close()
+        self._run(self._reflection_engine.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 @contextmanager

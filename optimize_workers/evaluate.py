@@ -6,6 +6,7 @@ path that a user runs) and a store of recorded judgments (the ledger): what is r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -91,7 +92,7 @@ class Counts:
 
 
 class EvaluationPlane:
-    """Judges programs on the model, task and mode of one judge.
+    """Judges programs on the model, task and mode of one judge; any number of threads may evaluate at once.
 
     Args:
         judge: what is judged with; calls bring the program.
@@ -119,6 +120,7 @@ class EvaluationPlane:
         self._store = store
         self._watcher = watcher
         self._estimator = CostEstimator(prices)
+        self._lock = threading.Lock()
 
     def evaluate(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
         """Judge all calls; judgments in the order of the calls.
@@ -195,10 +197,11 @@ class EvaluationPlane:
         return self.budget.reserve(len(wave), total)
 
     def _settle(self, wave: Sequence[tuple[Judge, Item, int]], judgments: Sequence[Judgment], taken: Cost) -> None:
-        self.counts.calls += len(judgments)
-        self.counts.cached += sum(judgment.cached for judgment in judgments)
-        self.counts.prompt_tokens += sum(judgment.prompt_tokens for judgment in judgments if not judgment.cached)
-        self.counts.completion_tokens += sum(j.completion_tokens for j in judgments if not j.cached)
+        with self._lock:
+            self.counts.calls += len(judgments)
+            self.counts.cached += sum(judgment.cached for judgment in judgments)
+            self.counts.prompt_tokens += sum(judgment.prompt_tokens for judgment in judgments if not judgment.cached)
+            self.counts.completion_tokens += sum(j.completion_tokens for j in judgments if not j.cached)
         if self.budget is None:
             return
         if self.budget.has_token_limits:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class Reflector:
         self._budget = budget
         self._estimator = CostEstimator(prices)
         self._times: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self.num_asked = 0
         self.num_cached = 0
 
@@ -92,8 +94,9 @@ class Reflector:
             BudgetExceededError: the answer could cost more than is left; nothing was asked.
             EngineError: the model did not answer.
         """
-        occurrence = self._times[prompt]
-        self._times[prompt] += 1
+        with self._lock:
+            occurrence = self._times[prompt]
+            self._times[prompt] += 1
         request = EngineRequest(
             ({"role": "user", "content": prompt},),
             max_tokens=self._max_tokens,
@@ -110,12 +113,14 @@ class Reflector:
         return reflection.text
 
     def _recall(self, request: EngineRequest, prompt: str) -> Reflection:
-        self.num_asked += 1
+        with self._lock:
+            self.num_asked += 1
         settings = [request.max_tokens, request.temperature, request.seed]
         key = bytes.fromhex(digest_of([self._model.model_dump(mode="json"), settings, prompt]))
         recorded = self._store.find_reflection(key) if self._store else None
         if recorded is not None:
-            self.num_cached += 1
+            with self._lock:
+                self.num_cached += 1
             return recorded
         reply = self._complete(request)
         reflection = Reflection(reply.text, reply.prompt_tokens, reply.completion_tokens)

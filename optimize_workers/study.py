@@ -24,7 +24,10 @@ MIN_VALIDATION = 4
 
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation of a candidate: mean score and validity, both in [0, 1], over n validation examples."""
+    """One evaluation of a candidate: mean score and validity, both in [0, 1], over n examples of a split.
+
+    `calls` are the judge calls of the study up to it, of all that was decided upon.
+    """
 
     number: int
     program: Program
@@ -33,6 +36,8 @@ class Trial:
     n: int
     is_full: bool
     origin: dict[str, Any] = field(default_factory=dict)
+    split: str = "val"
+    calls: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """One line of `candidates.jsonl`."""
@@ -43,6 +48,8 @@ class Trial:
             "nmse": 100.0 * (1.0 - self.score),
             "validity": self.validity,
             "n": self.n,
+            "split": self.split,
+            "calls": self.calls,
             "is_full": self.is_full,
             "origin": self.origin,
             "program": self.program.model_dump(mode="json"),
@@ -67,6 +74,7 @@ class Study:
         reflect: completes a prompt with the reflection model.
         can_propose: whether the reflection model is able to write instructions.
         on_trial: told about every trial, for progress and `candidates.jsonl`.
+        on_refusal: told about every refused proposal, for `candidates.jsonl`.
     """
 
     judge: Judge
@@ -77,6 +85,7 @@ class Study:
     reflect: Callable[[str], str]
     can_propose: bool = True
     on_trial: Callable[[Trial], None] = lambda trial: None
+    on_refusal: Callable[[dict[str, Any]], None] = lambda refusal: None
     trials: list[Trial] = field(default_factory=list)
 
     def validation_examples(self, most: int) -> tuple[Example, ...]:
@@ -102,8 +111,10 @@ class Study:
         *,
         is_full: bool,
         origin: dict[str, Any],
+        split: str = "val",
+        calls: int | None = None,
     ) -> Trial:
-        """Record judgments of a program as a trial."""
+        """Record judgments of a program on examples of a split as a trial; `calls` are the study's so far."""
         scale = self.judge.task.scale
         scores = [example_score(j, e, scale) for j, e in zip(judgments, examples, strict=True)]
         trial = Trial(
@@ -114,10 +125,16 @@ class Study:
             n=len(judgments),
             is_full=is_full,
             origin=origin,
+            split=split,
+            calls=self.budget.used if calls is None else calls,
         )
         self.trials.append(trial)
         self.on_trial(trial)
         return trial
+
+    def refuse(self, reason: str, origin: dict[str, Any]) -> None:
+        """Note a proposal that was refused before any judge call was spent on it."""
+        self.on_refusal({"refused": reason, "origin": origin})
 
     def result(self, refusals: dict[str, int] | None = None) -> StudyResult:
         """Best fully evaluated program; the earliest of equals, so that the baseline wins a tie."""

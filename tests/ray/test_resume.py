@@ -38,9 +38,9 @@ def optimize(endpoint, tmp_path):
     """Starts `optimize` in a home of its own, as a user does."""
     started = []
 
-    def start(home, *more):
+    def start(home, *more, optimizer="mipro"):
         data, out = EXAMPLES / "workplace.jsonl", tmp_path / home / "run"
-        words = ["optimize", str(data), "--optimizer", "mipro", "--model", f"{endpoint}#m", "--budget", "150"]
+        words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{endpoint}#m", "--budget", "150"]
         environment = {**os.environ, "RELEVANCE_JUDGE_HOME": str(tmp_path / home)}
         process = subprocess.Popen(
             [sys.executable, "-m", "cluster", *words, "--limit", "20", "--out", str(out), "--json", *more],
@@ -67,7 +67,7 @@ def finish(process):
 
 def candidates(out):
     lines = [json.loads(line) for line in (out / "candidates.jsonl").read_text().splitlines()]
-    return [(line["candidate"], line["score"], line["validity"], line["n"], line["calls"]) for line in lines]
+    return [{key: line.get(key) for key in ("candidate", "score", "n", "calls", "origin", "refused")} for line in lines]
 
 
 def served(endpoint):
@@ -86,16 +86,18 @@ def kill_after_trials(process, out, num_trials):
     pytest.fail(f"the search did not come to trial {num_trials}: {process.communicate()[1][-2_000:]}")
 
 
-def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(optimize, endpoint):
-    whole, whole_out = optimize("whole")
+@pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
+def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(optimize, endpoint, optimizer):
+    asked_by_others = served(endpoint)
+    whole, whole_out = optimize("whole", optimizer=optimizer)
     undisturbed = finish(whole)
-    asked_by_whole = served(endpoint)
+    asked_by_whole = served(endpoint) - asked_by_others
 
-    killed, out = optimize("killed")
+    killed, out = optimize("killed", optimizer=optimizer)
     kill_after_trials(killed, out, 4)
-    asked_before_kill = served(endpoint) - asked_by_whole
-    resumed = finish(optimize("killed", "--resume")[0])
-    asked_after_kill = served(endpoint) - asked_by_whole - asked_before_kill
+    asked_before_kill = served(endpoint) - asked_by_others - asked_by_whole
+    resumed = finish(optimize("killed", "--resume", optimizer=optimizer)[0])
+    asked_after_kill = served(endpoint) - asked_by_others - asked_by_whole - asked_before_kill
 
     assert candidates(out) == candidates(whole_out)
     for key in ("release", "calls", "refusals", "comparison"):

@@ -1,9 +1,14 @@
 """GEPA: finds a better section, survives bad proposals, and never scores an outage."""
 
+import random
+import re
+import time
+
 import pytest
 
 from judge_serve.judging import EngineError
-from optimize_workers.optimizers.gepa import MAX_FRUITLESS_PROPOSALS, GepaOptimizer, extract_text
+from optimize_workers.optimizers.gepa import BROOD, MAX_FRUITLESS_PROPOSALS, MINIBATCH, GepaOptimizer
+from optimize_workers.optimizers.reflecting import extract_text
 from tests.builders import PROGRAM
 from tests.fakes import json_reply
 from tests.unit.optimize.searches import DATA, fails_after, gold_of, make_study, rate_well
@@ -113,14 +118,16 @@ def test_a_storm_of_refused_proposals_ends_with_the_baseline():
     study = make_study(better_with_evidence, budget=2_000, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
     result = run(study)
     assert result.winner == PROGRAM
-    assert result.refusals == {"scale_change": MAX_FRUITLESS_PROPOSALS}
-    assert study.budget.left > 0
+    assert set(result.refusals) == {"scale_change"}
+    assert MAX_FRUITLESS_PROPOSALS <= result.refusals["scale_change"] <= 100  # those under way are finished
+    assert study.budget.left > 1_000
 
 
 def test_a_refused_proposal_costs_no_judge_call_of_its_own():
     study = make_study(better_with_evidence, budget=2_000, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
-    run(study)
-    assert study.plane._pool.waves == [10, *[6] * MAX_FRUITLESS_PROPOSALS]
+    refused = run(study).refusals["scale_change"]
+    num_lessons = refused // BROOD
+    assert sorted(study.plane._pool.waves) == [MINIBATCH] * num_lessons + [len(DATA.val)]
 
 
 def test_repeating_the_text_is_no_proposal():
@@ -174,3 +181,76 @@ def test_the_same_seed_makes_the_same_trials():
 )
 def test_the_fenced_text_is_taken(reply, text):
     assert extract_text(reply) == text
+
+
+# --- many at once ---
+
+
+def improving(prompt):
+    """A line for the rubric that differs with the proposal; those of even numbers help."""
+    number = int(re.search(r"Proposal (\d+)", prompt).group(1))
+    text = re.search(r"```\n(\[rubric\].*?)\n```", prompt, re.DOTALL).group(1)
+    line = f"Look at fact {'abcdefgh'[number % 8]} first."
+    return f"```\n{text.replace('Rate the pair.', f'Rate the pair. {line}', 1)}\n```"
+
+
+def helped_by_some(request):
+    """Off by one, unless the instruction names the fact that the example is about; the wrong facts do nothing."""
+    gold = gold_of(request)
+    is_helped = f"fact {'aceg'[gold % 4]} first" in request.messages[0]["content"]
+    return json_reply(gold if is_helped else gold % 5 + 1)
+
+
+def told(study):
+    """All that a study decided, in its order."""
+    return [(t.number, t.program.digest, t.score, t.n, t.split, t.calls, t.origin) for t in study.trials]
+
+
+def test_the_order_in_which_calls_and_reflections_return_changes_nothing():
+    def slow(prompt):
+        time.sleep(random.uniform(0.0, 0.01))
+        return improving(prompt)
+
+    def slow_judge(request):
+        time.sleep(random.uniform(0.0, 0.0005))
+        return helped_by_some(request)
+
+    plain = make_study(helped_by_some, budget=900, reflect=improving)
+    shaken = [make_study(slow_judge, budget=900, reflect=slow) for _ in range(3)]
+    winner = run(plain).winner
+    assert len(plain.trials) > 20
+    for study in shaken:
+        assert run(study).winner == winner
+        assert told(study) == told(plain)
+        assert study.budget.used == plain.budget.used
+
+
+def test_children_that_passed_are_put_together():
+    study = make_study(helped_by_some, budget=900, reflect=improving)
+    winner = run(study).winner
+    merged = [trial for trial in study.trials if "merged" in trial.origin]
+    assert merged
+    assert max(trial.score for trial in study.trials if trial.is_full) > study.trials[0].score
+    assert sum(f"fact {letter} first" in winner.instruction for letter in "aceg") >= 2
+
+
+def test_a_candidate_that_only_a_part_of_the_examples_judged_never_wins():
+    study = make_study(helped_by_some, budget=900, reflect=improving)
+    winner = run(study).winner
+    assert any(t.program == winner and t.is_full and t.n == len(DATA.val) for t in study.trials)
+
+
+def test_refused_proposals_are_told():
+    study = make_study(better_with_evidence, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
+    told = []
+    study.on_refusal = told.append
+    result = run(study)
+    assert len(told) == result.refusals["scale_change"]
+    assert told[0]["refused"] == "scale_change" and told[0]["origin"]["parents"] == [PROGRAM.digest]
+
+
+def test_tokens_that_run_out_end_the_search_with_what_was_found():
+    study = make_study(better_with_evidence, budget=900, reflect=propose_better)
+    study.budget.max_tokens = 20_000
+    assert run(study).winner.instruction
+    assert study.budget.used_tokens <= 20_000
