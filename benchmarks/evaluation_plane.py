@@ -4,8 +4,9 @@
 
 Keys: `ratio_vs_dspy_evaluate` (judgments per second over those of `dspy.Evaluate(num_threads=64)`, the same engine
 behind both, zero latency, ledger off, median over alternating rounds), `ratio_vs_dspy_evaluate_one_thread`,
-`judgments_per_s`, `judgments_per_s_with_ledger`, `slot_utilization`, `overhead_us_per_judgment`, `ledger_lookup_s`,
-`coordinator_rss_gb`. `--full` measures the ledger at 1,000,000 judgments instead of 100,000.
+`judgments_per_s`, `judgments_per_s_with_ledger`, `slot_utilization` (share of the slots busy between the first and the
+last full second of the clock, those two left out: nothing can fill the slots while the last calls run out; `detail`
+has the share with both ends), `overhead_us_per_judgment`, `ledger_lookup_s`, `coordinator_rss_gb`. `--full` measures the ledger at 1,000,000 judgments instead of 100,000.
 """
 
 from __future__ import annotations
@@ -148,10 +149,12 @@ def measure_slots(_full: bool) -> dict[str, Any]:
         second: sum(meter["busy"].get(str(second), 0.0) for meter in meters)
         for second in range(int(started) + 1, int(ended))
     }
+    shares = [slots / SLOTS for slots in busy.values()]
     in_slots_s = sum(judgment.latency_s for judgment in judgments)
     wall_s = ended - started
     return {
-        "utilization": statistics.fmean(busy.values()) / SLOTS,
+        "utilization": statistics.fmean(shares[1:-1]),
+        "utilization_with_ends": statistics.fmean(shares),
         "overhead_us_per_judgment": 1e6 * (wall_s - in_slots_s / SLOTS) / NUM_CALLS,
         "wall_s": wall_s,
         "ideal_wall_s": in_slots_s / SLOTS,
