@@ -6,7 +6,8 @@ Keys: `ratio_vs_dspy_evaluate` (judgments per second over those of `dspy.Evaluat
 behind both, zero latency, ledger off, median over alternating rounds), `ratio_vs_dspy_evaluate_one_thread`,
 `judgments_per_s`, `judgments_per_s_with_ledger`, `slot_utilization` (share of the slots busy between the first and the
 last full second of the clock, those two left out: nothing can fill the slots while the last calls run out; `detail`
-has the share with both ends), `overhead_us_per_judgment`, `ledger_lookup_s`, `coordinator_rss_gb`. `--full` measures the ledger at 1,000,000 judgments instead of 100,000.
+has the share with both ends), `overhead_us_per_judgment`, `ledger_lookup_s`, `coordinator_rss_gb`.
+`--full` measures the ledger at 1,000,000 judgments instead of 100,000.
 """
 
 from __future__ import annotations
