@@ -78,10 +78,18 @@ class Session:
     def close(self) -> None:
         """Stop workers and connections."""
         self.pool.close()
-        self._run(self._reflection_engine.close())
+        self._run(self._stop_reflecting())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _stop_reflecting(self) -> None:
+        """Whoever waits for a reflection in a thread of an interrupted study is let go."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._reflection_engine.close()
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -8,6 +8,7 @@ import sys
 import time
 
 import httpx
+import psutil
 import pytest
 
 from benchmarks.simulated_engine import Effect, SimulatedEngineConfig
@@ -74,16 +75,20 @@ def served(endpoint):
     return httpx.get(f"{endpoint.removesuffix('/v1')}/simulated/status").json()["served"]
 
 
-def kill_after_trials(process, out, num_trials):
+def wait_for_trials(process, out, num_trials):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         file = out / "candidates.jsonl"
         if file.exists() and len(file.read_text().splitlines()) >= num_trials:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
             return
         time.sleep(0.02)
     pytest.fail(f"the search did not come to trial {num_trials}: {process.communicate()[1][-2_000:]}")
+
+
+def kill_after_trials(process, out, num_trials):
+    wait_for_trials(process, out, num_trials)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
@@ -114,3 +119,17 @@ def test_a_run_is_not_resumed_with_another_config(optimize):
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "--resume" in stderr and "seed was 0, is 7" in stderr
+
+
+@pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
+def test_ctrl_c_stops_a_search_and_all_that_it_started(optimize, optimizer):
+    process, out = optimize("stopped", optimizer=optimizer)
+    wait_for_trials(process, out, 2)
+    ours = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert "interrupted" in stderr
+    _, alive = psutil.wait_procs(ours, timeout=10)
+    assert alive == []
+    assert not (out / "result.json").exists()
