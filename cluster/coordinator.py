@@ -167,6 +167,8 @@ def adapt_judge(
         f"{len(found.trials)} trials, {budget.used} judge calls, {plane.counts.cached} of them answered by the ledger; "
         f"refused proposals: {found.refusals or 'none'}"
     )
+    if budget.has_token_limits:
+        progress.note(f"the search cost {budget.used_tokens:,} tokens, {budget.used_usd:.4f} US dollars")
     test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))
     openings = ledger.count_test_openings(dataset.fingerprint)
     examples = draw_examples(test, config.limit or None)

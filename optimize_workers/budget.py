@@ -117,6 +117,11 @@ class CostEstimator:
         self._tokens_per_byte = 0.0  # 0 is unknown: then a token a byte
         self._longest_completion = 0  # hidden reasoning counts as completion beyond what was asked for
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether any prompt was counted yet."""
+        return self._tokens_per_byte > 0.0
+
     def worst(self, prompt_bytes: int, max_completion_tokens: int) -> Cost:
         """Upper estimate for one request."""
         ratio = self._tokens_per_byte * _MARGIN or 1.0

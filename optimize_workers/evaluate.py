@@ -21,6 +21,7 @@ from judge_serve.judging.rendering import render_messages
 from judge_serve.judging.task import Example, Item
 from optimize_workers.budget import Budget, Cost, CostEstimator
 
+_FIRST_CALLS = 4  # show how the model counts tokens, before more is reserved at the worst case
 _TEMPLATE_BYTES = 16  # for what a chat template puts around one message
 
 
@@ -126,16 +127,24 @@ class EvaluationPlane:
         """Judge all calls; judgments in the order of the calls.
 
         Raises:
-            BudgetExceededError: before anything is sent.
+            BudgetExceededError: before anything is sent; where tokens or dollars are limited and nothing is known of
+                the model's tokenizer yet, after the first few calls.
             EngineError: the engine failed; no judgment of this wave may score a candidate. Those that arrived
                 are in the store.
         """
+        if self.budget is not None and self.budget.has_token_limits and not self._estimator.is_calibrated:
+            first, calls = calls[:_FIRST_CALLS], calls[_FIRST_CALLS:]
+            return [*self._evaluate(first), *self._evaluate(calls)]
+        return self._evaluate(calls)
+
+    def _evaluate(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
         judges: dict[str, Judge] = {}
         for call in calls:
             if call.program.digest not in judges:
                 judges[call.program.digest] = self.judge.model_copy(update={"program": call.program})
         wave = [(judges[call.program.digest], call.example.item, call.occurrence) for call in calls]
         taken = self._reserve(wave)
+        self._tell_budget()
         judgments = self._ask(wave, self._tell) if self._store is None else self._recall(self._store, wave)
         self._settle(wave, judgments, taken)
         return judgments
@@ -210,7 +219,10 @@ class EvaluationPlane:
             self.budget.settle(taken, spent)
             for (judge, item, _), judgment in zip(wave, judgments, strict=True):
                 self._estimator.learn(prompt_bytes(judge, item), judgment.prompt_tokens, judgment.completion_tokens)
-        if self._watcher:
+        self._tell_budget()
+
+    def _tell_budget(self) -> None:
+        if self._watcher and self.budget is not None:
             self._watcher.spent(self.budget.left, self.budget.usd_left, self.budget.tokens_left)
 
     def _tell(self, _places: Sequence[int], judgments: Sequence[Judgment]) -> None:

@@ -186,6 +186,8 @@ class _Search:
 
     def _fill(self) -> None:
         """Start what there is room and budget for: races first, they are what improves the best program."""
+        if not self._population.members and self._study.budget.has_token_limits:
+            return  # the baseline first: without it nothing can win
         while not self._is_over:
             if not self._num_racing and self._population.members and self._start_group():
                 continue

@@ -162,4 +162,17 @@ def test_watchers_are_told_what_is_left():
     budget = Budget(100, max_usd=1.0)
     _, plane = plane_on(with_tokens(100, 20), budget=budget, watcher=watcher, prices=Prices(prompt=1, completion=10))
     plane.evaluate(CALLS)
-    assert watcher.budgets == [(90, pytest.approx(0.997), None)]
+    assert watcher.budgets[-1] == (90, pytest.approx(0.997), None)
+
+
+def test_the_first_few_calls_show_how_the_model_counts_tokens():
+    """A token a byte would be 10 x 700 and more; four bytes a token fit."""
+
+    def sparing(request):
+        num_bytes = sum(len(message["content"]) for message in request.messages)
+        return EngineReply(json_reply(3), "stop", num_bytes // 4, 20)
+
+    engine, plane = plane_on(sparing, budget=Budget(100, max_tokens=7_500))
+    assert len(plane.evaluate(CALLS)) == 10
+    assert plane._pool.waves == [4, 6]
+    assert engine.calls == 10
