@@ -31,13 +31,17 @@ def test_a_node_lost_in_mid_wave(cluster, tmp_path):
 
     whole, nodes = cluster
     pool = WorkerPool(partial(SimulatedEngine, CONFIG), max_calls_in_flight=32)
-    pids = []
+    lost = []
 
-    def lose_a_node():
-        pids.extend(pool.worker_pids)
-        whole.remove_node(nodes[0], allow_graceful=False)
+    def lose_the_node_of_a_worker():
+        pid = pool.worker_pids[0]
+        raylet = psutil.Process(pid).ppid()
+        (node,) = [one for one in nodes if one.all_processes["raylet"][0].process.pid == raylet]
+        lost.append((node, pid))
+        whole.remove_node(node, allow_graceful=False)
 
-    run_disturbed(pool, tmp_path, lose_a_node)
-    assert not nodes[0].any_processes_alive()
-    assert len(pids) == 2 and sum(map(psutil.pid_exists, pids)) == 1, "one of the two workers lived on that node"
+    run_disturbed(pool, tmp_path, lose_the_node_of_a_worker)
+    ((node, pid),) = lost
+    assert not node.any_processes_alive()
+    assert not psutil.pid_exists(pid)
     pool.close()
