@@ -1,93 +1,20 @@
-"""The judge's HTTP side over its real routes, without Serve: answers, problem documents, keys, releases."""
+"""The judge's HTTP side over its real routes, without Serve: answers, problem documents, releases."""
 
-import asyncio
-import hashlib
-import json
 import os
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from ray.exceptions import RayActorError
 
-from judge_serve.judging import AnswerMode, EngineError, Judge, ModelIdentity, Program, Release
+from judge_serve.judging import AnswerMode, EngineError, Release
 from judge_serve.serving.auth import VARIABLE
-from judge_serve.serving.http_api import new_api
-from judge_serve.serving.ingress import JudgeIngress, api
-from tests.fakes import FakeHandle, json_reply
-
-MODEL = "judge-model"
-PAIR = {"query": "cat food", "document": "Dry food for cats."}
+from tests.unit.serving.desk import MODEL, PAIR, Desk, assert_problem, completion, dictated, document, failed, release
 
 
-def release(instruction="Rate it.", model=MODEL, mode=AnswerMode.GENERATE):
-    program = Program(sections={"task": instruction})
-    return Release(judge=Judge(program=program, model=ModelIdentity(name=model), mode=mode))
-
-
-def document(of):
-    return json.loads(of.to_json())
-
-
-def completion(text=json_reply(4, "on topic"), **choice):  # noqa: B008
-    return {"choices": [{"message": {"content": text}, "finish_reason": "stop", **choice}]}
-
-
-def failed(code, message="oops"):
-    return {"error": {"code": code, "message": message}}
-
-
-def dictated(body):
-    """A model that rates by the number its document names."""
-    user = body["messages"][-1]["content"]
-    return completion(json_reply(int(user.split("rating ")[1][0])))
-
-
-class Desk:
-    """An ingress over a fake model, and a caller of its routes."""
-
-    def __init__(self, script=lambda _body: completion()):
-        self.handle = FakeHandle(script)
-        self.ingress = JudgeIngress(model_0=(MODEL, self.handle))
-        self.app = _app_of(self.ingress)
-
-    def deploy(self, of=None):
-        self.ingress.reconfigure({"champion": document(of or release())})
-        return self
-
-    def call(self, method, path, **options):
-        async def send():
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://judge") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
-
-    def judge(self, **options):
-        return self.call("POST", "/v1/judge", **({"json": PAIR} | options))
-
-    def running(self):
-        return self.call("GET", "/v1/release").json()
-
-
-def _app_of(ingress) -> FastAPI:
-    """The routes of the ingress, bound to one instance: what `serve.ingress` does inside a replica."""
-    app = new_api()
-    for route in api.routes:
-        if isinstance(route, APIRoute):
-            bound = getattr(ingress, route.endpoint.__name__)
-            app.add_api_route(route.path, bound, methods=list(route.methods), response_model=route.response_model)
-    return app
-
-
-def assert_problem(response, status, words):
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    body = response.json()
-    assert (body["status"], body["type"]) == (status, "about:blank")
-    assert words in body["detail"]
-    assert body["title"]
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch):
+    """Keys of the machine that runs the tests play no part."""
+    if VARIABLE in os.environ:
+        monkeypatch.delenv(VARIABLE)
 
 
 # --- answers ---
@@ -332,78 +259,3 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_one():
     response = Desk().call("GET", "/v1/judge")
     assert_problem(response, 405, "Method Not Allowed")
     assert response.headers["allow"] == "POST"
-
-
-# --- keys ---
-
-
-@pytest.fixture
-def keys_file(tmp_path, monkeypatch):
-    path = tmp_path / "keys"
-    path.write_text(hashlib.sha256(b"right").hexdigest())
-    monkeypatch.setenv(VARIABLE, str(path))
-    return path
-
-
-@pytest.fixture(autouse=True)
-def no_keys(monkeypatch):
-    """Keys of the machine that runs the tests play no part."""
-    if VARIABLE in os.environ:
-        monkeypatch.delenv(VARIABLE)
-
-
-PROTECTED = [
-    ("POST", "/v1/judge"),
-    ("POST", "/v1/judge/batch"),
-    ("GET", "/v1/release"),
-    ("GET", "/v1/models"),
-    ("POST", "/v1/chat/completions"),
-    ("GET", "/healthz/"),
-    ("GET", "/metrics"),
-    ("GET", "//healthz"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), PROTECTED)
-def test_without_a_key_only_public_paths_answer(keys_file, method, path):
-    response = Desk().deploy().call(method, path)
-    assert_problem(response, 401, "Authorization: Bearer KEY")
-    assert response.headers["www-authenticate"] == "Bearer"
-
-
-@pytest.mark.parametrize(
-    "header",
-    ["", "right", "Bearer", "Bearer ", "Bearer wrong", "Basic right", "Bearer right right", "Bearer\u00a0right"],
-)
-def test_a_wrong_authorization_is_refused_before_the_model_is_asked(keys_file, header):
-    desk = Desk().deploy()
-    assert_problem(desk.judge(headers={"authorization": header.encode("latin-1")}), 401, "known key")
-    assert desk.handle.bodies == []
-
-
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_a_known_key_is_let_in(keys_file, scheme):
-    assert Desk().deploy().judge(headers={"authorization": f"{scheme} right"}).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json"])
-def test_probes_need_no_key(keys_file, path):
-    assert Desk().deploy().call("GET", path).status_code == 200
-
-
-def test_a_broken_keys_file_lets_nobody_in(keys_file):
-    keys_file.unlink()
-    desk = Desk().deploy()
-    response = desk.judge(headers={"authorization": "Bearer right"})
-    assert_problem(response, 503, "keys file is unusable")
-    assert str(keys_file) not in response.text
-    assert desk.handle.bodies == []
-
-
-def test_a_broken_keys_file_does_not_look_like_a_dead_process(keys_file):
-    keys_file.unlink()
-    assert Desk().call("GET", "/healthz").status_code == 200
-
-
-def test_without_configured_keys_everybody_is_let_in():
-    assert Desk().deploy().judge().status_code == 200
