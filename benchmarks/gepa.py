@@ -16,6 +16,7 @@ import os
 import statistics
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -31,6 +32,7 @@ from benchmarks.landscape import (
     HARM,
     JUDGE,
     OWN_NOISE,
+    SCALE,
     Landscape,
     LandscapeConfig,
     rules_in,
@@ -48,12 +50,13 @@ from benchmarks.landscape_engines import (
 from benchmarks.landscape_texts import FAILURES, RULES
 from benchmarks.running import in_own_process, run_benchmark, say, start_ray
 from benchmarks.stock_gepa import BUDGET, CHILDREN, MINIBATCH, PARENTS, SLOTS, run_dspy_gepa, run_gepa_pxn
-from judge_serve.judging import Item, Judge, Judgment, judge_pair
+from judge_serve.judging import Example, Item, Judge, Judgment, judge_pair
 from judge_serve.judging.judge import build_request
 from optimize_workers.budget import Budget
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
+from optimize_workers.metrics import example_score
 from optimize_workers.optimizers import OPTIMIZERS
-from optimize_workers.study import Study, Trial
+from optimize_workers.study import Study
 
 QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(30), range(100)
 TIME_SEEDS, TIME_SEEDS_FULL = range(2), range(6)
@@ -147,13 +150,8 @@ def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET) -> Ar
         warm_up = [JudgeCall(JUDGE.program, example, occurrence=10**6) for example in landscape.data.train]
         EvaluationPlane(JUDGE, workers).evaluate(warm_up)
     log = _JobLog(LandscapeJudge(landscape, latency))
-    pool = RecordingPool(workers or InProcessPool(LandscapeEngine(config)), log)
+    pool = RecordingPool(workers or InProcessPool(LandscapeEngine(config)), log, landscape.data.val)
     budget = Budget(max_judge_calls)
-    progress: list[Progress] = []
-
-    def note(trial: Trial) -> None:
-        if trial.is_full and trial.n == len(landscape.data.val):
-            progress.append(Progress(log.judge_calls, 100.0 * (1.0 - trial.score)))
 
     study = Study(
         judge=JUDGE,
@@ -162,7 +160,6 @@ def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET) -> Ar
         budget=budget,
         seed=seed,
         reflect=RecordingReflection(Reflecting(ReflectionModel(seed, latency)), log),
-        on_trial=note,
     )
     started = time.perf_counter()
     found = OPTIMIZERS["gepa"]().run(study)
@@ -177,7 +174,7 @@ def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET) -> Ar
         reflections=log.reflections,
         wall_s=wall_s,
         ceiling_s=replay(log.jobs(), SLOTS) if with_latency else 0.0,
-        progress=tuple(progress),
+        progress=tuple(pool.progress),
         baseline_val_nmse=landscape.nmse(frozenset(), landscape.data.val),
         baseline_test_nmse=landscape.nmse(frozenset(), landscape.test),
         test_nmse=landscape.nmse(rules, landscape.test),
@@ -226,11 +223,15 @@ class _JobLog:
 
 
 class RecordingPool:
-    """A pool that logs its waves."""
+    """A pool that logs its waves, and when a program has been judged on all validation examples."""
 
-    def __init__(self, pool: Pool, log: _JobLog) -> None:
+    def __init__(self, pool: Pool, log: _JobLog, validation: Sequence[Example]) -> None:
         self._pool = pool
         self._log = log
+        self._gold = {example.item: example for example in validation}
+        self._scores: defaultdict[str, list[float]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self.progress: list[Progress] = []
 
     def judge(
         self,
@@ -243,7 +244,17 @@ class RecordingPool:
         self._log.sent(len(calls))
         judgments = self._pool.judge(calls, on_done, on_wait)
         self._log.judged(start, calls)
+        with self._lock:
+            for (judge, item, _), judgment in zip(calls, judgments, strict=True):
+                if item in self._gold:
+                    self._note(judge.program.digest, example_score(judgment, self._gold[item], SCALE))
         return judgments
+
+    def _note(self, program: str, score: float) -> None:
+        scores = self._scores[program]
+        scores.append(score)
+        if len(scores) == len(self._gold):
+            self.progress.append(Progress(self._log.judge_calls, 100.0 * (1.0 - statistics.fmean(scores))))
 
 
 class InProcessPool:

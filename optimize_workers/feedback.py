@@ -9,17 +9,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.rendering import render_scale
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Task
 
-RULES = (
-    "Write general rules only. Do not copy words, names, numbers or phrases of these examples, and do not change "
-    "the task, the rating scale or the answer format."
-)
 RIGHT_GAP = 0.5  # a smaller distance from the human mean is no miss
 MAX_RECORDS = 12
 _RIGHT_SHARE = 4  # one record in so many shows what works already
@@ -153,32 +149,6 @@ def reflection_prompt(
         length=f", of at most {max_chars} characters in all" if max_chars else "",
         number=f" (Proposal {number}.)" if number is not None else "",
     )
-
-
-def feedback_on(judgment: Judgment, example: Example, scale: Scale) -> str:
-    """What went right or wrong on one example, for a model that improves the instruction."""
-    human = f"The human rating is {example.gold_rating:g} on scale {scale}."
-    reason = f' The human\'s reason: "{example.explanation}"' if example.explanation else ""
-    if judgment.value is None:
-        return (
-            f"The reply could not be read ({judgment.invalid_reason}) and counts as fully wrong. "
-            f"A reply must be exactly one JSON object with an integer rating and an explanation. {human}{reason}"
-        )
-    gap = judgment.value - example.gold_rating
-    if abs(gap) < RIGHT_GAP:
-        return f"Right: the judge said {judgment.value:g}. {human}{reason}"
-    direction = "too high" if gap > 0 else "too low"
-    thought = f' The judge\'s reasoning: "{judgment.explanation}"' if judgment.explanation else ""
-    return f"The judge said {judgment.value:g}, {abs(gap):g} {direction}. {human}{reason}{thought}"
-
-
-def reflection_record(judgment: Judgment, example: Example, scale: Scale) -> dict[str, Any]:
-    """One record of a reflection prompt; texts are shortened, invalid replies show their raw text."""
-    return {
-        "Inputs": {"query": _shorten(example.item.query), "document": _shorten(example.item.document)},
-        "Generated Outputs": _shorten(judgment.raw_reply),
-        "Feedback": feedback_on(judgment, example, scale),
-    }
 
 
 def _gap(judgment: Judgment, example: Example) -> float | None:

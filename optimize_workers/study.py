@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.budget import Budget
 from optimize_workers.dataset import OptimizationData
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall
+from optimize_workers.guardrails import Guardrails, Refusal
 from optimize_workers.metrics import example_score
 
 MIN_BUDGET = 24
@@ -58,11 +61,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The best program on the validation examples, every trial, and counted refusals by reason."""
+    """The best program on the validation examples, every trial, refusals by reason, judge calls saved by racing."""
 
     winner: Program
     trials: tuple[Trial, ...]
     refusals: dict[str, int]
+    calls_saved: int = 0
 
 
 @dataclass
@@ -75,6 +79,8 @@ class Study:
         can_propose: whether the reflection model is able to write instructions.
         on_trial: told about every trial, for progress and `candidates.jsonl`.
         on_refusal: told about every refused proposal, for `candidates.jsonl`.
+        trials, refusals: what came of the search so far; refusals counted by reason.
+        calls_saved: judge calls that racing did without.
     """
 
     judge: Judge
@@ -87,6 +93,15 @@ class Study:
     on_trial: Callable[[Trial], None] = lambda trial: None
     on_refusal: Callable[[dict[str, Any]], None] = lambda refusal: None
     trials: list[Trial] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+    calls_saved: int = 0
+
+    @cached_property
+    def guard(self) -> Guardrails:
+        """What refuses proposed texts, before any judge call is spent on them and again before a release."""
+        task = self.judge.task
+        examples = [*self.data.train, *self.data.val]
+        return Guardrails(task.scale, self.judge.program.instruction, examples, own_texts=[task.description])
 
     def validation_examples(self, most: int) -> tuple[Example, ...]:
         """At most `most` validation examples, drawn by the seed."""
@@ -132,15 +147,16 @@ class Study:
         self.on_trial(trial)
         return trial
 
-    def refuse(self, reason: str, origin: dict[str, Any]) -> None:
-        """Note a proposal that was refused before any judge call was spent on it."""
-        self.on_refusal({"refused": reason, "origin": origin})
+    def refuse(self, refusal: Refusal, origin: dict[str, Any]) -> None:
+        """Count and note a proposal that was refused before any judge call was spent on it."""
+        self.refusals[refusal.reason] += 1
+        self.on_refusal({"refused": refusal.reason, "detail": refusal.detail, "origin": origin})
 
-    def result(self, refusals: dict[str, int] | None = None) -> StudyResult:
+    def result(self) -> StudyResult:
         """Best fully evaluated program; the earliest of equals, so that the baseline wins a tie."""
         full = [trial for trial in self.trials if trial.is_full]
         winner = max(full, key=lambda trial: (trial.score, -trial.number)).program if full else self.judge.program
-        return StudyResult(winner, tuple(self.trials), dict(refusals or {}))
+        return StudyResult(winner, tuple(self.trials), dict(self.refusals), self.calls_saved)
 
 
 class Optimizer(Protocol):

@@ -9,7 +9,7 @@ raises instead of scoring a candidate.
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from optimize_workers.dspy_bridge import (
     to_program,
     to_student,
 )
-from optimize_workers.guardrails import Guardrails
+from optimize_workers.guardrails import Refusal
 from optimize_workers.study import Study, StudyResult, Trial
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class MiproOptimizer:
                 minibatch=False,
                 seed=study.seed + 1,  # MIPROv2 takes 0 for "not given"
             )
-        return study.result(dict(search.refusals))
+        return study.result()
 
 
 class _OutageRecorder:
@@ -119,7 +119,6 @@ class _PooledMIPROv2(MIPROv2):
         self._study = study
         self._reflect = reflect
         self.plan = plan_budget(study.budget.left, len(study.data.val))
-        self.refusals: Counter[str] = Counter()
 
     def _bootstrap_fewshot_examples(self, program: Any, trainset: list[Any], seed: int, teacher: Any, **_: Any) -> Any:
         study = self._study
@@ -141,7 +140,7 @@ class _PooledMIPROv2(MIPROv2):
                 proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
             except AdapterParseError:  # one unreadable proposal ends DSPy's proposer
                 proposed = []
-                self.refusals["unreadable"] += 1
+                study.refuse(Refusal("unreadable", "DSPy could not read a proposal"), {"optimizer": "mipro"})
             except LMUnexpectedError:
                 if self._reflect.outage is None:
                     raise
@@ -150,14 +149,13 @@ class _PooledMIPROv2(MIPROv2):
         else:
             logger.info("the reflection model is too weak to write instructions, using fixed variants of the baseline")
             proposed = [f"{baseline}\n\n{variant}" for variant in _VARIANTS]
-        guard = Guardrails(study.judge.task.scale, baseline, [*study.data.train, *study.data.val])
         kept = [baseline]
         for text in proposed:
-            reason = guard.refusal(text)
-            if reason is None and text not in kept:
+            refusal = study.guard.explain(text, baseline)
+            if refusal is not None:
+                study.refuse(refusal, {"optimizer": "mipro"})
+            elif text not in kept:
                 kept.append(text)
-            else:
-                self.refusals[reason or "unchanged"] += 1
         return {0: kept}
 
     def _optimize_prompt_parameters(

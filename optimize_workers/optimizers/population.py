@@ -15,12 +15,10 @@ BEST_SHARE = 0.5  # of the parents that are the best program so far; the others 
 
 @dataclass(eq=False)
 class Member:
-    """A program, its scores in the order of the validation examples, and the proposal that it came from."""
+    """A program and its scores in the order of the validation examples."""
 
     program: Program
     scores: list[float]
-    proposal: int
-    num_revised: int = 0
 
     @property
     def mean(self) -> float:
@@ -40,22 +38,15 @@ class Population:
         """Highest mean score; the earliest of equals."""
         return max(self.members, key=lambda member: member.mean)
 
-    def parent(self, proposal: int) -> Member:
-        """Whom a proposal starts from."""
-        chance = random.Random(f"{self._seed} parent {proposal}")
+    def parent(self, number: int, leading: Program | None = None) -> Program:
+        """Whom a lesson starts from: the leading program, or the best one, or a member of the Pareto front."""
+        chance = random.Random(f"{self._seed} parent {number}")
         if chance.random() < BEST_SHARE:
-            return self.best
+            return leading or self.best.program
         fronts: dict[int, set[int]] = {}
         for place in range(len(self.members[0].scores)):
             column = [member.scores[place] for member in self.members]
             fronts[place] = {number for number, score in enumerate(column) if score == max(column)}
         means = [member.mean for member in self.members]
         chosen: int = select_program_candidate_from_pareto_front(fronts, means, chance)
-        return self.members[chosen]
-
-
-def next_section(member: Member) -> str:
-    """The section that the member's next revision looks at first: one after the other."""
-    names = list(member.program.sections)
-    member.num_revised += 1
-    return names[(member.proposal + member.num_revised - 1) % len(names)]
+        return self.members[chosen].program

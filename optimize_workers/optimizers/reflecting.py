@@ -1,85 +1,54 @@
-"""One reflection: from judgments of a minibatch to new texts of sections, or to the reason why there are none."""
+"""One reflection: from judgments of a minibatch to new texts of sections, or to the refusal of them."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
-from optimize_workers.feedback import RULES, reflection_record
-from optimize_workers.guardrails import Guardrails
-from optimize_workers.metrics import example_score
+from optimize_workers.feedback import reflection_data, reflection_prompt
+from optimize_workers.guardrails import Refusal
 from optimize_workers.study import Study
 
 _BLOCK = re.compile(r"```[a-z]*\n?(.*?)```", re.DOTALL)
 _HEADING = re.compile(r"^\[([^\[\]\n]+)\][ \t]*$", re.MULTILINE)
-REFLECTION_PROMPT = """\
-You improve the instruction of a relevance judge. The judge reads a search query and a document and rates how \
-relevant the document is, on a fixed scale that you must not change.
-
-The instruction has these sections, each under its name in brackets:
-```
-{sections}
-```
-
-Here is what the judge answered with it, and how that compares with people:
-```
-{records}
-```
-
-Find what the mistakes have in common: is the judge too generous or too harsh, and for which kind of document? \
-Are replies unreadable? Then improve the instruction where that is to be mended, for instance in [{section}]; leave \
-alone what works. {rules}
-
-Answer with all sections, each under its name in brackets, inside one pair of ``` fences and nothing else. \
-(Proposal {number}.)"""
 
 
 def propose_program(
     study: Study,
-    guard: Guardrails,
     program: Program,
     section: str,
     judgments: Sequence[Judgment],
     examples: Sequence[Example],
     number: int,
-) -> Program | str:
+) -> Program | Refusal:
     """The program with sections rewritten, or the reason why the proposal is refused.
 
     Args:
-        study: whose reflection model is asked.
-        guard: refuses texts.
+        study: whose reflection model is asked, and whose guard may refuse the answer.
         program: what was judged with.
         section: name of the section to look at first; it takes a reply that names no section.
         judgments: of the program on the examples.
         examples: of the training split.
         number: of the proposal; stands in the prompt, so that no two are the same.
     """
-    scale = study.judge.task.scale
-    pairs = sorted(zip(judgments, examples, strict=True), key=lambda pair: example_score(pair[0], pair[1], scale))
-    records = [reflection_record(judgment, example, scale) for judgment, example in pairs]
-    prompt = REFLECTION_PROMPT.format(
-        section=section,
-        sections=render_sections(program.sections),
-        records=json.dumps(records, indent=1, ensure_ascii=False),
-        rules=RULES,
+    task = study.judge.task
+    prompt = reflection_prompt(
+        section,
+        render_sections(program.sections),
+        reflection_data(judgments, examples, task.scale),
+        task,
+        bullets=program.bullets,
         number=number,
     )
     text = extract_text(study.reflect(prompt))
-    if not text:
-        return "empty"
     sections = read_sections(text, program.sections, section)
     if sections is None:
-        return "sections"
-    refusal = guard.refusal("\n\n".join(sections.values()))
-    if refusal is not None:
-        return refusal
-    if sections == {name: text.strip() for name, text in program.sections.items()}:
-        return "unchanged"
-    return program.with_sections(sections)
+        return Refusal("sections", "unknown, doubled or empty sections, or text before the first")
+    instruction = "\n\n".join(sections.values()) if text else ""
+    return study.guard.explain(instruction, program.instruction) or program.with_sections(sections)
 
 
 def render_sections(sections: Mapping[str, str]) -> str:
