@@ -11,6 +11,7 @@ from cluster.measure import Measured, measure_judge
 from cluster.models import ModelChoice, resolve_model
 from cluster.progress import Progress
 from cluster.registry import Registry
+from cluster.report.course import course_of
 from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
@@ -225,6 +226,7 @@ def finish_adaptation(
         "seed": config.seed,
         "budget": config.budget,
         "calls": adapted.budget.used,
+        "calls_saved": adapted.study.calls_saved,
         "cached": adapted.spending.judging.cached,
         "reflections": adapted.spending.reflections,
         "reflections_cached": adapted.spending.reflections_cached,
@@ -239,7 +241,7 @@ def finish_adaptation(
     arms = [("baseline", adapted.baseline), ("winner", adapted.winner), *more_arms]
     folder.write_text("release.json", release.to_json())
     folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
-    write_report(folder, f"Optimization with {config.optimizer}", arms, result)
+    write_report(folder, f"Optimization with {config.optimizer}", arms, result, adapted.study)
     registry.register(release, gate_passed=adapted.gate.passed, gate_reasons=adapted.gate.reasons)
     registry.log_run(
         f"optimize {config.optimizer} {release.judge.model.name}",
@@ -249,8 +251,12 @@ def finish_adaptation(
             "baseline_validity": adapted.baseline.figures.validity,
             "winner_nmse": adapted.winner.figures.nmse,
             "winner_validity": adapted.winner.figures.validity,
+            "calls": adapted.budget.used,
+            "calls_saved": adapted.study.calls_saved,
+            **{f"refused_{reason}": count for reason, count in adapted.study.refusals.items()},
         },
-        [folder.path / "release.json", folder.path / "report.html"],
+        [folder.path / name for name in ("release.json", "report.html", "candidates.jsonl")],
+        over_calls=[(step.calls, step.figures) for step in course_of(adapted.study.trials)],
     )
     return result
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,8 +111,18 @@ class Registry:
         if override:
             self._tag(registered, OVERRIDE_TAG, override)
 
-    def log_run(self, name: str, params: dict[str, Any], figures: dict[str, float], files: list[Path]) -> str:
-        """Record a run with its figures and files; returns MLflow's run id."""
+    def log_run(
+        self,
+        name: str,
+        params: dict[str, Any],
+        figures: dict[str, float],
+        files: list[Path],
+        over_calls: Sequence[tuple[int, dict[str, float]]] = (),
+    ) -> str:
+        """Record a run with its figures and files; returns MLflow's run id.
+
+        `over_calls` are further figures by the number of judge calls after which they were known, in that order.
+        """
         experiment = self._mlflow.get_experiment_by_name("relevance-judge")
         if experiment is None:
             location = self._artifacts.as_uri() if self._artifacts else None
@@ -120,9 +132,21 @@ class Registry:
         with self._mlflow.start_run(experiment_id=experiment_id, run_name=name) as run:
             self._mlflow.log_params(params)
             self._mlflow.log_metrics(figures)
+            self._log_over_calls(run.info.run_id, over_calls)
             for file in files:
                 self._mlflow.log_artifact(str(file))
             return str(run.info.run_id)
+
+    def _log_over_calls(self, run_id: str, over_calls: Sequence[tuple[int, dict[str, float]]]) -> None:
+        from mlflow.entities import Metric
+
+        now_ms = time.time_ns() // 1_000_000
+        metrics = [
+            Metric(name, value, now_ms + place, calls)  # of equal calls MLflow shows the latest
+            for place, (calls, figures) in enumerate(over_calls)
+            for name, value in figures.items()
+        ]
+        self._client.log_batch(run_id, metrics=metrics)  # the client makes parts of what one request does not take
 
     def _by_alias(self, name: str, alias: str) -> Registered:
         found = self._find_alias(name, alias)

@@ -1,4 +1,4 @@
-"""`report.html`: the figures of a run, its worst disagreements and its provenance, self-contained."""
+"""`report.html`: the figures of a run, its candidates, worst disagreements and provenance, self-contained."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from cluster.measure import Measured
+from cluster.report.course import course_of, line_of
+from cluster.report.lineage import lineage_of
 from cluster.run_folder import RunFolder
 from optimize_workers.metrics import losses
+from optimize_workers.study import StudyResult
 
 NUM_DISAGREEMENTS = 10
 _MAX_SHOWN_CHARS = 600
 
 
-def write_report(folder: RunFolder, title: str, arms: Sequence[tuple[str, Measured]], result: dict[str, Any]) -> None:
-    """Write the report; every text of documents and models is escaped."""
+def write_report(
+    folder: RunFolder,
+    title: str,
+    arms: Sequence[tuple[str, Measured]],
+    result: dict[str, Any],
+    study: StudyResult | None = None,
+) -> None:
+    """Write the report, with the candidates if there was a study; all texts of documents and models are escaped."""
     environment = Environment(loader=PackageLoader("cluster.report"), autoescape=True)
     html = environment.get_template("report.html").render(
         title=title,
@@ -27,8 +36,23 @@ def write_report(folder: RunFolder, title: str, arms: Sequence[tuple[str, Measur
         gate=result.get("gate"),
         comparison=result.get("comparison"),
         test_openings=result.get("test_openings"),
+        **(_candidates(study) if study else {}),
     )
     folder.write_text("report.html", html)
+
+
+def _candidates(study: StudyResult) -> dict[str, Any]:
+    """What `candidates.html` shows."""
+    course = course_of(study.trials)
+    num_calls = max((trial.calls for trial in study.trials), default=0)
+    return {
+        "study": study,
+        "lineage": lineage_of(study),
+        "course": course,
+        "line": line_of(course, num_calls) if course else None,
+        "calls_saved": study.calls_saved,
+        "refusals": dict(sorted(study.refusals.items(), key=lambda counted: (-counted[1], counted[0]))),
+    }
 
 
 def _disagreements(measured: Measured) -> list[dict[str, Any]]:

@@ -117,3 +117,24 @@ def test_a_run_is_logged_with_figures_and_files(registry, tmp_path):
     run = registry._client.get_run(run_id)
     assert run.data.metrics == {"winner_nmse": 12.5}
     assert [artifact.path for artifact in registry._client.list_artifacts(run_id)] == ["release.json"]
+
+
+def test_figures_over_calls_are_read_back_in_order(registry):
+    over_calls = [(40, {"val_nmse": 30.0, "best_val_nmse": 30.0}), (120, {"val_nmse": 31.0, "best_val_nmse": 30.0})]
+    run_id = registry.log_run("optimize", {}, {"calls": 120}, [], over_calls)
+    history = registry._client.get_metric_history(run_id, "val_nmse")
+    assert [(metric.step, metric.value) for metric in history] == [(40, 30.0), (120, 31.0)]
+    assert registry._client.get_run(run_id).data.metrics == {"calls": 120, "val_nmse": 31.0, "best_val_nmse": 30.0}
+
+
+def test_the_later_figure_of_equal_calls_is_the_current_one(registry):
+    run_id = registry.log_run("optimize", {}, {}, [], [(40, {"best": 30.0}), (40, {"best": 20.0})])
+    assert registry._client.get_run(run_id).data.metrics == {"best": 20.0}
+
+
+def test_more_figures_than_a_request_takes_are_all_logged(registry):
+    over_calls = [(step, {"a": step, "b": -step}) for step in range(600)]
+    run_id = registry.log_run("optimize", {}, {}, [], over_calls)
+    for name, sign in {"a": 1, "b": -1}.items():
+        history = registry._client.get_metric_history(run_id, name)
+        assert [(metric.step, metric.value) for metric in history] == [(step, sign * step) for step in range(600)]

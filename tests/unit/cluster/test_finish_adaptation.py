@@ -1,0 +1,105 @@
+"""The end of `optimize`: what was found in the search is in the result, the report and MLflow."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.configs import OptimizeConfig
+from cluster.coordinator import Adapted, Spending, Validation, finish_adaptation
+from cluster.measure import Measured
+from cluster.registry import Registry
+from cluster.run_folder import RunFolder
+from judge_serve.judging import Release
+from optimize_workers.budget import Budget
+from optimize_workers.dataset import load_dataset
+from optimize_workers.evaluate import Counts
+from optimize_workers.evidence.comparison import compare
+from optimize_workers.evidence.gate import GateResult
+from optimize_workers.metrics import measure
+from tests.builders import JUDGE, SCALE, make_examples, make_judgment
+from tests.unit.cluster.studies import gepa_study
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    rows = [
+        {"query": f"query {n}", "document": f"document {n}", "rating": n % 5 + 1, "split": split}
+        for n, split in enumerate(["train", "train", "val", "val", "test", "test"])
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return load_dataset(str(path), SCALE)
+
+
+def adapted_by(study):
+    """A search whose baseline and winner were measured on two examples."""
+    examples = make_examples(2, "test")
+    judgments = [make_judgment(1), make_judgment(3)]
+    figures = measure(judgments, examples, SCALE)
+    baseline = Measured(Release(judge=JUDGE), examples, judgments, figures, 1.0)
+    judge = JUDGE.model_copy(update={"program": study.winner})
+    winner = baseline._replace(release=Release(judge=judge))
+    compared = compare(judgments, judgments, examples, SCALE)
+    budget = Budget(300)
+    budget.reserve(250)
+    return Adapted(
+        study=study,
+        budget=budget,
+        spending=Spending(Counts(), 7, 0),
+        baseline=baseline,
+        winner=winner,
+        comparison=compared,
+        gate=GateResult(False, ["too few"]),
+        test_openings=1,
+        validation=Validation(examples, 12.5),
+    )
+
+
+@pytest.fixture
+def finished(tmp_path, dataset, registry_home):
+    """The result of the search in `studies`, its folder, and its run in MLflow."""
+    study, registry = gepa_study(), Registry(registry_home)
+    folder = RunFolder.create(tmp_path / "run", {})
+    for trial in study.trials:
+        folder.append_line("candidates.jsonl", trial.as_dict())
+    config = OptimizeConfig(data="rows.jsonl", optimizer="gepa", out=folder.path)
+    result = finish_adaptation(adapted_by(study), dataset, folder, registry, config)
+    (experiment,) = [e for e in registry._client.search_experiments() if e.name == "relevance-judge"]
+    (run,) = registry._client.search_runs([experiment.experiment_id])
+    return result, folder, registry._client, run
+
+
+def test_the_result_says_what_racing_saved(finished):
+    result, *_ = finished
+    assert (result["calls"], result["calls_saved"]) == (250, 56)
+
+
+def test_mlflow_has_the_search_over_judge_calls(finished):
+    _, _, client, run = finished
+    histories = {
+        name: [(m.step, round(m.value, 6)) for m in client.get_metric_history(run.info.run_id, name)]
+        for name in ("val_nmse", "best_val_nmse", "val_validity")
+    }
+    assert histories == {
+        "val_nmse": [(40, 30.0), (120, 20.0), (200, 12.5), (240, 25.0)],
+        "best_val_nmse": [(40, 30.0), (120, 20.0), (200, 12.5), (240, 12.5)],
+        "val_validity": [(40, 1.0), (120, 1.0), (200, 0.95), (240, 1.0)],
+    }
+
+
+def test_mlflow_has_the_totals_of_the_search(finished):
+    _, _, _, run = finished
+    totals = {name: value for name, value in run.data.metrics.items() if name.startswith(("calls", "refused"))}
+    assert totals == {"calls": 250, "calls_saved": 56, "refused_copied_text": 2, "refused_too_long": 5}
+
+
+def test_mlflow_keeps_the_candidates(finished, tmp_path):
+    _, folder, client, run = finished
+    kept = Path(client.download_artifacts(run.info.run_id, "candidates.jsonl", str(tmp_path)))
+    assert kept.read_text(encoding="utf-8") == (folder.path / "candidates.jsonl").read_text(encoding="utf-8")
+
+
+def test_the_report_shows_the_candidates(finished):
+    _, folder, *_ = finished
+    assert "<h2>Candidates</h2>" in (folder.path / "report.html").read_text(encoding="utf-8")
