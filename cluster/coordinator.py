@@ -186,7 +186,7 @@ def adapt_judge(
         title = f"winner on the same {len(examples)} test examples"
         winner = measure_judge(second, examples, session.pool, progress, title, ledger)
     compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
-    gate = check_gate(winner.figures, compared)
+    gate = check_gate(winner.figures, compared, refusal=study.guard.explain(found.winner.instruction))
     search = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": budget.used}
     proven = with_evidence(winner, baseline, compared, dataset, search)
     tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)

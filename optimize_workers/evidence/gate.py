@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from optimize_workers.evidence.comparison import Comparison
+from optimize_workers.guardrails import Refusal
 from optimize_workers.metrics import Figures
 
 
@@ -39,10 +40,15 @@ class GateResult(NamedTuple):
     reasons: list[str]
 
 
-def check_gate(winner: Figures, comparison: Comparison, config: GateConfig | None = None) -> GateResult:
-    """Hold a winner's held-out figures and its comparison with the baseline against the rules."""
+def check_gate(
+    winner: Figures, comparison: Comparison, config: GateConfig | None = None, refusal: Refusal | None = None
+) -> GateResult:
+    """Hold a winner's held-out figures and its comparison with the baseline against the rules.
+
+    `refusal` is what the guardrails say about its instruction, if they refuse it.
+    """
     limits = config or GateConfig()
-    reasons = []
+    reasons = [f"the guardrails refuse its instruction: {refusal.reason} ({refusal.detail})"] if refusal else []
     if winner.n < limits.min_examples:
         reasons.append(f"only {winner.n} held-out examples, at least {limits.min_examples} are needed")
     if winner.validity < limits.min_validity:

@@ -280,7 +280,9 @@ class _Search:
             program, fitting, others = self._put_together(packs.popleft(), base)
             if others:
                 packs.append(others)
-            if program.digest not in self._tried:
+            if program.digest in self._tried:  # the same lines from fewer children
+                packs.extendleft(reversed(_halves(fitting)))
+            else:
                 self._tried.add(program.digest)
                 self._left -= self._first_stage
                 candidates.append(Candidate(program, base, fitting, order))

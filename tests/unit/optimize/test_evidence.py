@@ -6,6 +6,7 @@ import pytest
 
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.gate import GateConfig, check_gate, largest_rating_share
+from optimize_workers.guardrails import Refusal
 from optimize_workers.metrics import measure
 from tests.builders import SCALE, make_examples, make_judgment
 
@@ -120,3 +121,10 @@ def test_the_largest_share_counts_the_judges_ratings():
 
 def test_the_largest_share_of_nothing_is_0():
     assert largest_rating_share(measure([make_judgment(None)], make_examples(1), SCALE)) == 0.0
+
+
+def test_an_instruction_that_the_guardrails_refuse_does_not_pass():
+    refusal = Refusal("copied_text", "a passage of a document")
+    passed, reasons = check_gate(measure(PERFECT, EXAMPLES, SCALE), BETTER, refusal=refusal)
+    assert not passed
+    assert reasons == ["the guardrails refuse its instruction: copied_text (a passage of a document)"]

@@ -2,17 +2,21 @@
 
 import random
 import re
+import threading
 import time
 
 import pytest
 
 from judge_serve.judging import EngineError
+from optimize_workers.dataset import OptimizationData
 from optimize_workers.optimizers.gepa import BROOD, MAX_FRUITLESS_PROPOSALS, MINIBATCH, GepaOptimizer
 from optimize_workers.optimizers.reflecting import extract_text
-from tests.builders import PROGRAM
+from optimize_workers.racing import DROP_BELOW
+from tests.builders import PROGRAM, make_examples
 from tests.fakes import json_reply
 from tests.unit.optimize.searches import DATA, fails_after, gold_of, make_study, rate_well
 
+LARGER = OptimizationData(train=make_examples(40), val=make_examples(60, "val"))
 BETTER = "Rate by the evidence that a document states."
 OUTAGE = EngineError("the engine is down", is_retryable=False)
 
@@ -254,3 +258,92 @@ def test_tokens_that_run_out_end_the_search_with_what_was_found():
     study.budget.max_tokens = 20_000
     assert run(study).winner.instruction
     assert study.budget.used_tokens <= 20_000
+
+
+def test_a_refusal_says_what_was_found():
+    study = make_study(better_with_evidence, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
+    told = []
+    study.on_refusal = told.append
+    run(study)
+    assert {refusal["detail"] for refusal in told} == {"1 to 10"}
+
+
+# --- generations ---
+
+
+def spoiling(prompt):
+    """A line more: the odd lessons' proposals hold one that helps, the others do harm on validation examples."""
+    number = int(re.search(r"Proposal (\d+)", prompt).group(1))
+    text = re.search(r"```\n(\[rubric\].*?)\n```", prompt, re.DOTALL).group(1)
+    line = "Look at facts first." if number % 8 in (1, 2, 3, 4) else f"Mind {'abcdefgh'[number % 8] * 4} first."
+    return "```\n" + text.replace("Rate the pair.", f"Rate the pair.\n{line}", 1) + "\n```"
+
+
+def spoiled_on_validation(request):
+    """Training examples get better with every line, validation examples worse with those that harm."""
+    gold, system = gold_of(request), request.messages[0]["content"]
+    if "of train" in request.messages[-1]["content"]:
+        return json_reply(gold if "first." in system else gold % 5 + 1)
+    if "Mind" in system:
+        return json_reply(1 if gold > 2 else 5)
+    return json_reply(gold if "facts first" in system else min(5, gold + 1))
+
+
+def test_a_pack_that_lost_is_tried_in_halves_until_the_good_change_is_alone():
+    study = make_study(spoiled_on_validation, budget=900, reflect=spoiling)
+    winner = run(study).winner
+    assert "Look at facts first." in winner.instruction and "Mind" not in winner.instruction
+    packs = [set(t.origin["proposals"]) for t in study.trials if "proposals" in t.origin]
+    assert any(half < pack for pack in packs for half in packs)
+
+
+def test_the_first_generations_start_from_the_baseline_and_later_ones_from_what_was_found():
+    study = make_study(helped_by_some, budget=900, reflect=improving)
+    run(study)
+    parents = [t.origin["parents"][0] for t in study.trials if t.split == "train"]
+    assert parents[0] == PROGRAM.digest
+    assert parents[-1] != PROGRAM.digest
+
+
+def test_calls_that_racing_saved_are_counted():
+    study = make_study(spoiled_on_validation, budget=900, reflect=spoiling, data=LARGER)
+    result = run(study)
+    raced = [t for t in study.trials if t.split == "val" and not t.is_full]
+    dropped = [t for t in raced if t.origin["chance"] < DROP_BELOW]
+    assert dropped
+    assert result.calls_saved == sum(len(LARGER.val) - t.n for t in dropped)
+
+
+def test_only_candidates_judged_on_all_examples_count_as_fully_judged():
+    study = make_study(spoiled_on_validation, budget=2_000, reflect=spoiling, data=LARGER)
+    run(study)
+    raced = [trial for trial in study.trials if trial.split == "val"]
+    assert {trial.n for trial in raced} == {18, 60}  # the first stage of 30 %, and all
+    assert all(trial.is_full is (trial.n == 60) for trial in raced)
+
+
+def test_trials_count_the_calls_of_all_that_was_decided_so_far():
+    study = make_study(helped_by_some, budget=900, reflect=improving)
+    run(study)
+    calls = [trial.calls for trial in study.trials]
+    assert calls == sorted(calls)
+    assert calls[-1] <= study.budget.used <= 900
+
+
+def test_the_budget_is_spent():
+    study = make_study(helped_by_some, budget=900, reflect=improving)
+    run(study)
+    assert study.budget.left < 100
+
+
+def test_an_interruption_leaves_no_waiting_thread():
+    def interrupted(prompt):
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        run(make_study(better_with_evidence, reflect=interrupted))
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(t.name.startswith("gepa") for t in set(threading.enumerate()) - before):
+        time.sleep(0.01)
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("gepa")]
