@@ -6,18 +6,23 @@ Keys: `speedup_vs_dspy_gepa`, `speedup_vs_gepa_pxn` (their wall clock per budget
 reflection model take time), `nmse_ratio_vs_dspy_gepa` ((ours - stock) / stock of the final test NMSE, mean of the
 seeds; nothing takes time), `nmse_ratio_ci95` (bootstrap over seeds), `nmse_noninferior` (1 if its upper end is at most
 0.05), `calls_to_target_ratio` (mean judge calls until the validation NMSE has closed 80 % of stock's median gain,
-censored at the budget, ours over stock's). `--full` takes more seeds.
+censored at the budget, ours over stock's). In `detail`, `width` says what more at once costs, `small_budgets` what a
+search of a few candidates finds. `--full` takes more seeds, and runs a search on real vLLM with the embedded model.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
@@ -48,17 +53,19 @@ from benchmarks.landscape_engines import (
     ReflectionModel,
 )
 from benchmarks.landscape_texts import FAILURES, RULES
-from benchmarks.running import in_own_process, run_benchmark, say, start_ray
+from benchmarks.running import ROOT, in_own_process, run_benchmark, say, start_ray
 from benchmarks.stock_gepa import BUDGET, CHILDREN, MINIBATCH, PARENTS, SLOTS, run_dspy_gepa, run_gepa_pxn
 from judge_serve.judging import Example, Item, Judge, Judgment, judge_pair
 from judge_serve.judging.judge import build_request
 from optimize_workers.budget import Budget
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
 from optimize_workers.metrics import example_score
-from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.optimizers.gepa import AHEAD, GepaOptimizer
 from optimize_workers.study import Study
 
-QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(30), range(100)
+QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(24), range(100)
+SMALL_BUDGETS, SMALL_SEEDS = (300, 600), range(12)
+REAL_BUDGET = 200
 TIME_SEEDS, TIME_SEEDS_FULL = range(2), range(6)
 QUALITY_PROCESSES = 2  # only where nothing is timed
 NONINFERIORITY_MARGIN = 0.05
@@ -91,7 +98,12 @@ def measure(full: bool) -> dict[str, Any]:
             "quality": {arm: summarize_quality(results) for arm, results in quality.items()},
             "ours_vs_dspy_gepa": against_dspy,
             "ours_vs_gepa_pxn": compare(quality["ours"], quality["gepa_pxn"]),
-            "width_gepa_pxn_vs_dspy_gepa": compare(quality["gepa_pxn"], quality["dspy_gepa"]),
+            "width": {  # what more at once costs in judge calls and in the final NMSE
+                "gepa_pxn_vs_dspy_gepa": compare(quality["gepa_pxn"], quality["dspy_gepa"]),
+                "ours_vs_ours_one_generation_at_a_time": compare(quality["ours"], quality["ours_one_at_a_time"]),
+            },
+            "small_budgets": {budget: measure_small(budget) for budget in SMALL_BUDGETS},
+            "real": optimize_on_vllm() if full else None,
             "landscape": describe_landscape([result.seed for result in quality["ours"]]),
             "parameters": {
                 "budget": BUDGET,
@@ -131,14 +143,49 @@ def measure_quality(seeds: Sequence[int]) -> dict[str, list[ArmResult]]:
         "dspy_gepa": partial(run_dspy_gepa, latency=NO_LATENCY, num_threads=1),  # the search of 64, in less time
         "gepa_pxn": partial(run_gepa_pxn, latency=NO_LATENCY, num_threads=1),
         "ours": partial(run_ours, with_latency=False),
+        "ours_one_at_a_time": partial(run_ours, with_latency=False, ahead=1),
     }
+    return run_arms(arms, seeds)
+
+
+def measure_small(budget: int) -> dict[str, Any]:
+    """Final test NMSE of a search that pays for a few candidates only."""
+    arms = {
+        "dspy_gepa": partial(run_dspy_gepa, latency=NO_LATENCY, num_threads=1, max_judge_calls=budget),
+        "ours": partial(run_ours, with_latency=False, max_judge_calls=budget),
+    }
+    results = run_arms(arms, SMALL_SEEDS)
+    ratios = _nmse_ratios(results["ours"], results["dspy_gepa"])
+    return {
+        "test_nmse": {arm: statistics.fmean(run.test_nmse for run in runs) for arm, runs in results.items()},
+        "judge_calls": {arm: statistics.fmean(run.judge_calls for run in runs) for arm, runs in results.items()},
+        "nmse_ratio": statistics.fmean(ratios),
+        "nmse_ratio_ci95": _interval(np.array(ratios)[_resamples(len(ratios))].mean(axis=1)),
+    }
+
+
+def run_arms(arms: Mapping[str, Callable[[int], ArmResult]], seeds: Sequence[int]) -> dict[str, list[ArmResult]]:
+    """Every arm on every seed, where nothing is timed."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(QUALITY_PROCESSES, mp_context=context, initializer=_log_prints) as processes:
         runs = {arm: [processes.submit(run, seed) for seed in seeds] for arm, run in arms.items()}
         return {arm: [_said(run.result()) for run in started] for arm, started in runs.items()}
 
 
-def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET) -> ArmResult:
+def optimize_on_vllm() -> dict[str, Any]:
+    """Our search from the command line: vLLM with the embedded model judges and reflects, in `guided` mode."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "cluster", "optimize", str(ROOT / "examples" / "workplace.jsonl")]
+        options = ["--optimizer", "gepa", "--mode", "guided", "--budget", str(REAL_BUDGET), "--json"]
+        started = time.perf_counter()
+        done = subprocess.run([*command, *options, "--out", f"{folder}/run"], stdout=subprocess.PIPE, check=True)
+        wall_s = time.perf_counter() - started
+    result = json.loads(done.stdout)
+    kept = ("calls", "reflections", "calls_saved", "refusals", "baseline", "winner", "comparison", "gate")
+    return {"wall_s": wall_s, "command": [*command[1:3], *command[4:], *options], **{key: result[key] for key in kept}}
+
+
+def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET, ahead: int = AHEAD) -> ArmResult:
     """One search of our GEPA; with latency on Ray, which must be running, without in this process."""
     from optimize_workers.workers import WorkerPool
 
@@ -162,7 +209,7 @@ def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET) -> Ar
         reflect=RecordingReflection(Reflecting(ReflectionModel(seed, latency)), log),
     )
     started = time.perf_counter()
-    found = OPTIMIZERS["gepa"]().run(study)
+    found = GepaOptimizer(ahead).run(study)
     wall_s = time.perf_counter() - started
     if workers:
         workers.close()
@@ -305,7 +352,7 @@ class RecordingReflection:
 
 def compare(ours: Sequence[ArmResult], stock: Sequence[ArmResult]) -> dict[str, Any]:
     """Final test NMSE and judge calls to the target, seed by seed."""
-    ratios = [(a.test_nmse - b.test_nmse) / b.test_nmse for a, b in zip(ours, stock, strict=True)]
+    ratios = _nmse_ratios(ours, stock)
     target_gain = TARGET_SHARE * statistics.median(result.gain for result in stock)
     calls = np.array(
         [
@@ -370,6 +417,10 @@ def describe_landscape(seeds: Sequence[int]) -> dict[str, Any]:
         "rules": {name: rule._asdict() for name, rule in RULES.items()},
         "failures": {name: {"sign": failure.sign, "size": failure.size} for name, failure in FAILURES.items()},
     }
+
+
+def _nmse_ratios(ours: Sequence[ArmResult], stock: Sequence[ArmResult]) -> list[float]:
+    return [(a.test_nmse - b.test_nmse) / b.test_nmse for a, b in zip(ours, stock, strict=True)]
 
 
 def _resamples(count: int) -> Any:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -51,20 +52,28 @@ MAX_THREADS = AHEAD * MAX_PROPOSALS * 2  # they wait for models
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
 class GepaOptimizer:
-    """Reflective rewriting of the sections of a program."""
+    """Reflective rewriting of the sections of a program.
+
+    Attributes:
+        ahead: generations under way at once; 1 waits for each race before the next proposals are made.
+    """
+
+    ahead: int = AHEAD
 
     def run(self, study: Study) -> StudyResult:
         """See `Optimizer.run`."""
         validation = study.validation_examples(max(4, study.budget.left // VALIDATION_SHARE))
         if study.budget.left >= len(validation):
-            _Search(study, validation).run()
+            _Search(study, validation, self.ahead).run()
         return study.result()
 
 
 class _Search:
-    def __init__(self, study: Study, validation: Sequence[Example]) -> None:
+    def __init__(self, study: Study, validation: Sequence[Example], ahead: int) -> None:
         self._study = study
+        self._ahead = ahead
         self._validation = validation
         self._scale = study.judge.task.scale
         self._guard = study.guard  # built here: threads share it
@@ -88,14 +97,14 @@ class _Search:
         try:
             baseline = self._threads.submit(self._judge, self._study.judge.program, self._validation)
             if not self._study.budget.has_token_limits:  # with them the baseline comes first: else nothing can win
-                self._start_generations(len(FIRST_SIZES))
+                self._start_generations(min(self._ahead, len(FIRST_SIZES)))
             self._add_baseline(baseline)
             self._start_generations(1)
             while self._generations or self._packs:
                 if self._generations:
                     self._pack(self._take_generation(self._generations.popleft()))
                 self._race()
-                self._start_generations(AHEAD)
+                self._start_generations(self._ahead)
             self._settle()
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)

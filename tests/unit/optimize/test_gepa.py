@@ -305,6 +305,16 @@ def test_the_first_generations_start_from_the_baseline_and_later_ones_from_what_
     assert parents[-1] != PROGRAM.digest
 
 
+def test_one_generation_at_a_time_begins_nothing_before_its_race():
+    study = make_study(helped_by_some, budget=900, reflect=improving, data=LARGER)
+    GepaOptimizer(ahead=1).run(study)
+    first_race = next(t.number for t in study.trials[1:] if t.split == "val")
+    num_children = len(study.trials[1:first_race])
+    waves = study.plane._pool.waves
+    before = waves[: waves.index(18)]  # the first stage of a race is 30 % of 60 examples
+    assert before.count(MINIBATCH) == num_children + num_children / BROOD
+
+
 def test_calls_that_racing_saved_are_counted():
     study = make_study(spoiled_on_validation, budget=900, reflect=spoiling, data=LARGER)
     result = run(study)
