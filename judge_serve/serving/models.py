@@ -60,6 +60,8 @@ def llm_config(model: ServedModel) -> LLMConfig:
         hardware = {"accelerator_type": model.accelerator_type} if model.accelerator_type else {}
     else:
         hardware = {"accelerator_config": {"kind": "cpu"}}
+        # vLLM 0.29 dies of a seeded request whose prompt it reads in pieces ("CPU Generator does not use offset")
+        engine.setdefault("enable_chunked_prefill", False)
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(model.kv_cache_gb)
         if model.cpu_cores:
             environment["VLLM_CPU_OMP_THREADS_BIND"] = model.cpu_cores

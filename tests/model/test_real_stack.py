@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,19 @@ def test_openai_route_answers_for_the_model(endpoint: Endpoint) -> None:
     assert answer.json()["choices"][0]["message"]["content"]
     streamed = endpoint.http.post("/v1/chat/completions", json={**body, "stream": True})
     assert streamed.text.rstrip().endswith("data: [DONE]")
+
+
+def test_many_long_seeded_prompts_at_once_leave_the_engine_alive(endpoint: Endpoint) -> None:
+    """What reflections are. vLLM on a CPU dies of them where it reads prompts in pieces."""
+    words = " ".join(f"word{number}" for number in range(1_000))  # a few thousand tokens
+
+    def ask(seed: int) -> int:
+        message = {"role": "user", "content": f"{seed} {words}"}
+        body = {"model": "embedded", "messages": [message], "max_tokens": 4, "temperature": 1.0, "seed": seed}
+        return endpoint.http.post("/v1/chat/completions", json=body).status_code
+
+    with ThreadPoolExecutor(5) as threads:
+        assert list(threads.map(ask, range(5))) == [200] * 5
 
 
 def test_generate_mode_without_demonstrations_is_mostly_unreadable(endpoint: Endpoint, tmp_path: Path) -> None:
