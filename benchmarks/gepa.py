@@ -175,14 +175,16 @@ def run_arms(arms: Mapping[str, Callable[[int], ArmResult]], seeds: Sequence[int
 def optimize_on_vllm() -> dict[str, Any]:
     """Our search from the command line: vLLM with the embedded model judges and reflects, in `guided` mode."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "cluster", "optimize", str(ROOT / "examples" / "workplace.jsonl")]
         options = ["--optimizer", "gepa", "--mode", "guided", "--budget", str(REAL_BUDGET), "--json"]
+        command = ["-m", "cluster", "optimize", "examples/workplace.jsonl", *options]
         started = time.perf_counter()
-        done = subprocess.run([*command, *options, "--out", f"{folder}/run"], stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(
+            [sys.executable, *command, "--out", f"{folder}/run"], stdout=subprocess.PIPE, check=True, cwd=ROOT
+        )
         wall_s = time.perf_counter() - started
     result = json.loads(done.stdout)
     kept = ("calls", "reflections", "calls_saved", "refusals", "baseline", "winner", "comparison", "gate")
-    return {"wall_s": wall_s, "command": [*command[1:3], *command[4:], *options], **{key: result[key] for key in kept}}
+    return {"wall_s": wall_s, "command": command, **{key: result[key] for key in kept}}
 
 
 def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET, ahead: int = AHEAD) -> ArmResult:
