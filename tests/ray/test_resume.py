@@ -2,10 +2,16 @@
 
 import json
 import os
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -25,6 +31,46 @@ CONFIG = SimulatedEngineConfig(
     latency_sigma=0.5,
     effects=(Effect(pattern="one line", malformed_rate=-0.3),),
 )
+CALLS_IN_FLIGHT = 64
+SEED = 20
+
+
+class Starter:
+    """Starts `optimize` in a home of its own, as a user does."""
+
+    def __init__(self, endpoint: str, folder: Path) -> None:
+        self._endpoint = endpoint
+        self._folder = folder
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, home, *more, optimizer="mipro"):
+        data, out = EXAMPLES / "workplace.jsonl", self._folder / home / "run"
+        words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{self._endpoint}#m", "--budget", "150"]
+        environment = {**os.environ, "RELEVANCE_JUDGE_HOME": str(self._folder / home)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cluster", *words, "--limit", "20", "--out", str(out), "--json", *more],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process, out
+
+    def close(self):
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run came to that nothing happened to; `keys` are those of its ledger."""
+
+    result: dict[str, Any]
+    candidates: list[dict[str, Any]]
+    keys: set[bytes]
 
 
 @pytest.fixture(scope="module")
@@ -36,28 +82,25 @@ def endpoint():
 
 @pytest.fixture
 def optimize(endpoint, tmp_path):
-    """Starts `optimize` in a home of its own, as a user does."""
-    started = []
+    starter = Starter(endpoint, tmp_path)
+    yield starter
+    starter.close()
 
-    def start(home, *more, optimizer="mipro"):
-        data, out = EXAMPLES / "workplace.jsonl", tmp_path / home / "run"
-        words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{endpoint}#m", "--budget", "150"]
-        environment = {**os.environ, "RELEVANCE_JUDGE_HOME": str(tmp_path / home)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cluster", *words, "--limit", "20", "--out", str(out), "--json", *more],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process, out
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+@pytest.fixture(scope="module")
+def undisturbed(endpoint, tmp_path_factory):
+    """Undisturbed runs by optimizer, each made when it is first asked for."""
+    starter = Starter(endpoint, tmp_path_factory.mktemp("undisturbed"))
+    known = {}
+
+    def run(optimizer):
+        if optimizer not in known:
+            process, out = starter(optimizer, optimizer=optimizer)
+            known[optimizer] = Undisturbed(finish(process), candidates(out), set(ledger_keys(out)))
+        return known[optimizer]
+
+    yield run
+    starter.close()
 
 
 def finish(process):
@@ -67,49 +110,120 @@ def finish(process):
 
 
 def candidates(out):
-    lines = [json.loads(line) for line in (out / "candidates.jsonl").read_text().splitlines()]
-    return [{key: line.get(key) for key in ("candidate", "score", "n", "calls", "origin", "refused")} for line in lines]
+    return [json.loads(line) for line in (out / "candidates.jsonl").read_text().splitlines()]
+
+
+def ledger_keys(out):
+    """Keys of all judgments and reflections in the ledger of a run; none where there is no ledger yet."""
+    query = "select key from judgments union all select key from reflections"
+    try:
+        with closing(sqlite3.connect(f"file:{out.parent / 'ledger.db'}?mode=ro", uri=True)) as connection:
+            return [key for (key,) in connection.execute(query)]
+    except sqlite3.OperationalError:  # no file, no tables yet
+        return []
+
+
+def status(endpoint):
+    return httpx.get(f"{endpoint.removesuffix('/v1')}/simulated/status").json()
 
 
 def served(endpoint):
-    return httpx.get(f"{endpoint.removesuffix('/v1')}/simulated/status").json()["served"]
+    """Calls answered, once none is under way."""
+    while True:
+        before = status(endpoint)
+        time.sleep(0.3)
+        after = status(endpoint)
+        if not before["busy"] and not after["busy"] and before["served"] == after["served"]:
+            return after["served"]
+
+
+def wait_until(process, has_come, moment):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if has_come():
+            return
+        time.sleep(0.02)
+    pytest.fail(f"the search did not come to {moment}: {process.communicate()[1][-2_000:]}")
 
 
 def wait_for_trials(process, out, num_trials):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        file = out / "candidates.jsonl"
-        if file.exists() and len(file.read_text().splitlines()) >= num_trials:
-            return
-        time.sleep(0.02)
-    pytest.fail(f"the search did not come to trial {num_trials}: {process.communicate()[1][-2_000:]}")
+    file = out / "candidates.jsonl"
+    wait_until(
+        process,
+        lambda: file.exists() and len(file.read_text().splitlines()) >= num_trials,
+        f"trial {num_trials}",
+    )
 
 
-def kill_after_trials(process, out, num_trials):
-    wait_for_trials(process, out, num_trials)
+def kill(process):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
 
 
-@pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
-def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(optimize, endpoint, optimizer):
+def kill_after_trials(process, out, num_trials):
+    wait_for_trials(process, out, num_trials)
+    kill(process)
+
+
+def kill_after_calls(process, out, num_calls):
+    wait_until(process, lambda: len(ledger_keys(out)) >= num_calls, f"call {num_calls}")
+    kill(process)
+
+
+def num_shared_calls(lines):
+    """Judge calls that several lessons of one parent need; each pays for them where they are under way at once."""
+    origins = [line.get("origin") or {} for line in lines]
+    lessons = {(*origin["parents"], *origin["feedback"]) for origin in origins if "feedback" in origin}
+    return sum(map(len, lessons)) - len(lessons) - len({(lesson[0], doc) for lesson in lessons for doc in lesson[1:]})
+
+
+def moment(part, num_parts, last):
+    """A number of calls before the last, drawn from one of so many equal parts of a run."""
+    earliest, latest = (1 + part * (last - 1) // num_parts, (part + 1) * (last - 1) // num_parts)
+    return random.Random(f"{SEED} {part} {num_parts}").randint(earliest, latest)
+
+
+def check_resumed(optimize, endpoint, whole, optimizer, kill_it):
+    """Kill a run and start it anew: it decides what the undisturbed one decides and pays only for what is missing."""
     asked_by_others = served(endpoint)
-    whole, whole_out = optimize("whole", optimizer=optimizer)
-    undisturbed = finish(whole)
-    asked_by_whole = served(endpoint) - asked_by_others
-
     killed, out = optimize("killed", optimizer=optimizer)
-    kill_after_trials(killed, out, 4)
-    asked_before_kill = served(endpoint) - asked_by_others - asked_by_whole
+    kill_it(killed, out)
+    assert not (out / "result.json").exists()
+    recorded = set(ledger_keys(out))
+    asked_by_killed = served(endpoint) - asked_by_others
     resumed = finish(optimize("killed", "--resume", optimizer=optimizer)[0])
-    asked_after_kill = served(endpoint) - asked_by_others - asked_by_whole - asked_before_kill
+    asked_by_resumed = served(endpoint) - asked_by_others - asked_by_killed
+    print(f"{len(recorded)} calls recorded and {asked_by_killed} asked before the kill, {asked_by_resumed} after it")
 
-    assert candidates(out) == candidates(whole_out)
+    assert candidates(out) == whole.candidates
     for key in ("release", "calls", "refusals", "comparison"):
-        assert resumed[key] == undisturbed[key]
-    assert resumed["cached"] > 0
-    calls_in_flight = 64
-    assert asked_before_kill + asked_after_kill <= asked_by_whole + calls_in_flight
+        assert resumed[key] == whole.result[key]
+    assert set(ledger_keys(out)) == whole.keys, "the same calls, no others"
+    assert asked_by_killed - len(recorded) <= CALLS_IN_FLIGHT
+    missing = len(whole.keys - recorded)
+    assert missing <= asked_by_resumed <= missing + num_shared_calls(whole.candidates) < len(whole.keys)
+
+
+def test_a_killed_mipro_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(
+    optimize, endpoint, undisturbed
+):
+    check_resumed(optimize, endpoint, undisturbed("mipro"), "mipro", lambda *killed: kill_after_trials(*killed, 4))
+
+
+@pytest.mark.parametrize(
+    ("part", "num_parts"),
+    [
+        *((part, 3) for part in range(3)),
+        *(pytest.param(part, 10, marks=pytest.mark.nightly) for part in range(10)),
+    ],
+)
+def test_a_gepa_search_killed_at_any_moment_resumes_to_the_same_result_and_pays_only_for_what_is_missing(
+    optimize, endpoint, undisturbed, part, num_parts
+):
+    whole = undisturbed("gepa")
+    num_calls = moment(part, num_parts, len(whole.keys))
+    print(f"seed {SEED}: kill -9 after {num_calls} of {len(whole.keys)} recorded calls")
+    check_resumed(optimize, endpoint, whole, "gepa", lambda *killed: kill_after_calls(*killed, num_calls))
 
 
 def test_a_run_is_not_resumed_with_another_config(optimize):
