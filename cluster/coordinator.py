@@ -166,7 +166,7 @@ def adapt_judge(
     spending = Spending(plane.counts, reflect.num_asked, reflect.num_cached)
     progress.note(
         f"{len(found.trials)} trials, {budget.used} judge calls, {plane.counts.cached} of them answered by the ledger; "
-        f"refused proposals: {found.refusals or 'none'}"
+        f"refused proposals: {found.refusals or 'none'}; calls saved by racing: {found.calls_saved}"
     )
     if budget.has_token_limits:
         progress.note(f"the search cost {budget.used_tokens:,} tokens, {budget.used_usd:.4f} US dollars")
