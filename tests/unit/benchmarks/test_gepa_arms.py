@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks.gepa import compare, run_ours
+from benchmarks.gepa import compare
 from benchmarks.landscape import Landscape, LandscapeConfig
 from benchmarks.landscape_engines import NO_LATENCY, LatencyConfig
+from benchmarks.our_gepa import run_ours
 from benchmarks.stock_gepa import run_dspy_gepa, run_gepa_pxn
 
 BUDGET = 500

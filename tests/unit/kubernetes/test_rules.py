@@ -29,7 +29,9 @@ from tests.unit.kubernetes.copies import (
     set_variable,
 )
 
-needs_schemas = pytest.mark.skipif(kuberay_schemas() is None, reason="KubeRay's schemas are not here")
+needs_schemas = pytest.mark.skipif(
+    kuberay_schemas() is None, reason="KubeRay's schemas are not here, and no package registry carries them"
+)
 
 BROKEN: dict[str, tuple[Callable[[Objects], Any], str]] = {
     # the Serve configuration
