@@ -12,16 +12,23 @@ search of a few candidates finds. `--full` takes more seeds, and runs a search o
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.arm_runs import (
+    NONINFERIORITY_MARGIN,
+    interval,
+    interval_of_mean,
+    mean_ratio,
+    nmse_ratios,
+    resamples,
+    run_arms,
+    said,
+)
 from benchmarks.arms import ArmResult
 from benchmarks.landscape import (
     DIFFICULTY,
@@ -39,16 +46,13 @@ from benchmarks.landscape_engines import (
 )
 from benchmarks.landscape_texts import FAILURES, RULES
 from benchmarks.our_gepa import LATENCY, optimize_on_vllm, run_ours
-from benchmarks.running import in_own_process, run_benchmark, say, start_ray
+from benchmarks.running import in_own_process, run_benchmark, start_ray
 from benchmarks.stock_gepa import BUDGET, CHILDREN, MINIBATCH, PARENTS, SLOTS, run_dspy_gepa, run_gepa_pxn
 
 QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(24), range(100)
 SMALL_BUDGETS, SMALL_SEEDS = (300, 600), range(12)
 TIME_SEEDS, TIME_SEEDS_FULL = range(2), range(6)
-QUALITY_PROCESSES = 2  # only where nothing is timed
-NONINFERIORITY_MARGIN = 0.05
 TARGET_SHARE = 0.8  # of stock's median gain
-NUM_RESAMPLES = 10_000
 
 
 def measure(full: bool) -> dict[str, Any]:
@@ -61,8 +65,8 @@ def measure(full: bool) -> dict[str, Any]:
     walls = {arm: [result.wall_s_for(BUDGET) for result in results] for arm, results in times.items()}
     against_dspy = compare(quality["ours"], quality["dspy_gepa"])
     return {
-        "speedup_vs_dspy_gepa": _mean_ratio(walls["dspy_gepa"], walls["ours"]),
-        "speedup_vs_gepa_pxn": _mean_ratio(walls["gepa_pxn"], walls["ours"]),
+        "speedup_vs_dspy_gepa": mean_ratio(walls["dspy_gepa"], walls["ours"]),
+        "speedup_vs_gepa_pxn": mean_ratio(walls["gepa_pxn"], walls["ours"]),
         "nmse_noninferior": int(against_dspy["nmse_ratio_ci95"][1] <= NONINFERIORITY_MARGIN),
         "nmse_ratio_vs_dspy_gepa": against_dspy["nmse_ratio"],
         "nmse_ratio_ci95": against_dspy["nmse_ratio_ci95"],
@@ -70,7 +74,7 @@ def measure(full: bool) -> dict[str, Any]:
         "detail": {
             "time": {arm: summarize_time(results) for arm, results in times.items()},
             "speedup_of_ceilings": {
-                arm: _mean_ratio(_ceilings(times[arm]), _ceilings(times["ours"])) for arm in ("dspy_gepa", "gepa_pxn")
+                arm: mean_ratio(_ceilings(times[arm]), _ceilings(times["ours"])) for arm in ("dspy_gepa", "gepa_pxn")
             },
             "quality": {arm: summarize_quality(results) for arm, results in quality.items()},
             "ours_vs_dspy_gepa": against_dspy,
@@ -100,18 +104,18 @@ def measure(full: bool) -> dict[str, Any]:
 
 def time_dspy_gepa(full: bool) -> dict[str, Any]:
     """Stock `dspy.GEPA` with latency."""
-    return {"results": [_said(run_dspy_gepa(seed, LATENCY)) for seed in _time_seeds(full)]}
+    return {"results": [said(run_dspy_gepa(seed, LATENCY)) for seed in _time_seeds(full)]}
 
 
 def time_gepa_pxn(full: bool) -> dict[str, Any]:
     """Stock `gepa.optimize` with latency."""
-    return {"results": [_said(run_gepa_pxn(seed, LATENCY)) for seed in _time_seeds(full)]}
+    return {"results": [said(run_gepa_pxn(seed, LATENCY)) for seed in _time_seeds(full)]}
 
 
 def time_ours(full: bool) -> dict[str, Any]:
     """Ours with latency, on local Ray workers."""
     start_ray()
-    return {"results": [_said(run_ours(seed, with_latency=True)) for seed in _time_seeds(full)]}
+    return {"results": [said(run_ours(seed, with_latency=True)) for seed in _time_seeds(full)]}
 
 
 def measure_quality(seeds: Sequence[int]) -> dict[str, list[ArmResult]]:
@@ -132,21 +136,13 @@ def measure_small(budget: int) -> dict[str, Any]:
         "ours": partial(run_ours, with_latency=False, max_judge_calls=budget),
     }
     results = run_arms(arms, SMALL_SEEDS)
-    ratios = _nmse_ratios(results["ours"], results["dspy_gepa"])
+    ratios = nmse_ratios(results["ours"], results["dspy_gepa"])
     return {
         "test_nmse": {arm: statistics.fmean(run.test_nmse for run in runs) for arm, runs in results.items()},
         "judge_calls": {arm: statistics.fmean(run.judge_calls for run in runs) for arm, runs in results.items()},
         "nmse_ratio": statistics.fmean(ratios),
-        "nmse_ratio_ci95": _interval(np.array(ratios)[_resamples(len(ratios))].mean(axis=1)),
+        "nmse_ratio_ci95": interval_of_mean(ratios),
     }
-
-
-def run_arms(arms: Mapping[str, Callable[[int], ArmResult]], seeds: Sequence[int]) -> dict[str, list[ArmResult]]:
-    """Every arm on every seed, where nothing is timed."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(QUALITY_PROCESSES, mp_context=context, initializer=_log_prints) as processes:
-        runs = {arm: [processes.submit(run, seed) for seed in seeds] for arm, run in arms.items()}
-        return {arm: [_said(run.result()) for run in started] for arm, started in runs.items()}
 
 
 # --- the figures ---
@@ -154,7 +150,7 @@ def run_arms(arms: Mapping[str, Callable[[int], ArmResult]], seeds: Sequence[int
 
 def compare(ours: Sequence[ArmResult], stock: Sequence[ArmResult]) -> dict[str, Any]:
     """Final test NMSE and judge calls to the target, seed by seed."""
-    ratios = _nmse_ratios(ours, stock)
+    ratios = nmse_ratios(ours, stock)
     target_gain = TARGET_SHARE * statistics.median(result.gain for result in stock)
     calls = np.array(
         [
@@ -163,17 +159,17 @@ def compare(ours: Sequence[ArmResult], stock: Sequence[ArmResult]) -> dict[str, 
         ],
         dtype=np.float64,
     )
-    means = calls[_resamples(len(calls))].mean(axis=1)
+    means = calls[resamples(len(calls))].mean(axis=1)
     mean_ours, mean_stock = map(float, calls.mean(axis=0))
     return {
         "nmse_ratio": statistics.fmean(ratios),
-        "nmse_ratio_ci95": _interval(np.array(ratios)[_resamples(len(ratios))].mean(axis=1)),
+        "nmse_ratio_ci95": interval_of_mean(ratios),
         "nmse_ratios": ratios,
         "target_gain": target_gain,
         "calls_to_target": [mean_ours, mean_stock],
         "calls_to_target_censored": [int((column >= BUDGET).sum()) for column in calls.T],
         "calls_to_target_ratio": mean_ours / mean_stock,
-        "calls_to_target_ratio_ci95": _interval(means[:, 0] / means[:, 1]),
+        "calls_to_target_ratio_ci95": interval(means[:, 0] / means[:, 1]),
         "seeds": len(ratios),
     }
 
@@ -221,41 +217,12 @@ def describe_landscape(seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _nmse_ratios(ours: Sequence[ArmResult], stock: Sequence[ArmResult]) -> list[float]:
-    return [(a.test_nmse - b.test_nmse) / b.test_nmse for a, b in zip(ours, stock, strict=True)]
-
-
-def _resamples(count: int) -> Any:
-    return np.random.default_rng(0).integers(0, count, size=(NUM_RESAMPLES, count))
-
-
-def _interval(means: Any) -> list[float]:
-    low, high = np.quantile(means, [0.025, 0.975])
-    return [float(low), float(high)]
-
-
 def _ceilings(results: Sequence[ArmResult]) -> list[float]:
     return [result.ceiling_s * BUDGET / result.judge_calls for result in results]
 
 
-def _mean_ratio(stock: Sequence[float], ours: Sequence[float]) -> float:
-    return statistics.fmean(a / b for a, b in zip(stock, ours, strict=True))
-
-
 def _time_seeds(full: bool) -> Sequence[int]:
     return TIME_SEEDS_FULL if full else TIME_SEEDS
-
-
-def _said(result: ArmResult) -> ArmResult:
-    say(
-        f"{result.arm} seed {result.seed}: {result.wall_s:.1f} s (ceiling {result.ceiling_s:.1f}), "
-        f"{result.judge_calls} calls, test NMSE {result.baseline_test_nmse:.1f} -> {result.test_nmse:.1f}"
-    )
-    return result
-
-
-def _log_prints() -> None:
-    os.dup2(2, 1)
 
 
 if __name__ == "__main__":

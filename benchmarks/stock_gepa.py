@@ -9,25 +9,21 @@ and a reflection model with `batch_complete` like the library's own, ten at once
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import dspy
 import gepa
-from dspy.lm15 import Message, Request, Response, TextPart, Usage
 from gepa.core.adapter import EvaluationBatch
 from gepa.strategies.proposal_sampling import PxNSampling
 
 from benchmarks.arms import ArmResult, Progress, Recorder, replay
+from benchmarks.dspy_landscape import judging_model, prompting_model, score_of, settings, silence, student
 from benchmarks.landscape import BASELINE, JUDGE, SCALE, Landscape, LandscapeConfig, rules_in
 from benchmarks.landscape_engines import LandscapeJudge, LatencyConfig, Reflecting, ReflectionModel, ThreadedEngine
-from judge_serve.judging import EngineReply, EngineRequest, Example
+from judge_serve.judging import EngineReply, Example
 from judge_serve.judging.judge import build_request
 from judge_serve.judging.parsing import Reading, parse_reply
 
@@ -47,29 +43,20 @@ def run_dspy_gepa(
     recorder = watcher.recorder
     engine = ThreadedEngine(LandscapeJudge(landscape, latency), SLOTS, recorder.judged)
     reflect = Reflecting(ReflectionModel(seed, latency), recorder.reflected)
-    student = dspy.Predict(
-        dspy.Signature("query: str, document: str -> rating: int, explanation: str", BASELINE.instruction)
-    )
     optimizer = dspy.GEPA(
         metric=_metric,
         max_metric_calls=max_judge_calls,
         reflection_minibatch_size=MINIBATCH,
-        reflection_lm=language_model(lambda request: reflect(prompt_of(request))),
+        reflection_lm=prompting_model(reflect),
         num_threads=num_threads,
         track_stats=True,
         seed=seed,
         gepa_kwargs={"callbacks": [watcher]},
     )
-    settings = dspy.context(
-        lm=language_model(lambda request: engine.complete(_judge_request(request)).text),
-        adapter=dspy.JSONAdapter(),
-        disable_history=True,
-        track_usage=False,
-    )
     train, val = _to_dspy(landscape.data.train), _to_dspy(landscape.data.val)
-    with _silence(), settings:
+    with silence(), settings(judging_model(engine)):
         started = time.perf_counter()
-        best = optimizer.compile(student, trainset=train, valset=val)
+        best = optimizer.compile(student(), trainset=train, valset=val)
         wall_s = time.perf_counter() - started
     return watcher.result(
         "dspy_gepa",
@@ -92,7 +79,7 @@ def run_gepa_pxn(
     reflect = Reflecting(ReflectionModel(seed, latency), recorder.reflected)
     with ThreadPoolExecutor(num_threads) as threads, ThreadPoolExecutor(REFLECTIONS_AT_ONCE) as reflection_threads:
         list(threads.map(lambda _: time.sleep(0.01), range(num_threads)))  # starts them
-        with _silence():
+        with silence():
             started = time.perf_counter()
             result = gepa.optimize(
                 seed_candidate=dict(BASELINE.sections),
@@ -160,48 +147,6 @@ class _Watcher:
 # --- dspy.GEPA ---
 
 
-class _DspyEngine:
-    """DSPy engine over a function from request to text."""
-
-    def __init__(self, answer: Callable[[Request], str]) -> None:
-        self._answer = answer
-
-    def complete(self, request: Request) -> Response:
-        """Answer one request in the calling thread."""
-        return Response(
-            id=None,
-            model="landscape",
-            message=Message.assistant([TextPart(self._answer(request))]),
-            finish_reason="stop",
-            usage=Usage(),
-        )
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-def language_model(answer: Callable[[Request], str]) -> dspy.LM:
-    """A DSPy model that answers by a function; no cache, no retries."""
-    return dspy.LM("landscape", engine=_DspyEngine(answer), cache=False, num_retries=0)
-
-
-def _turns(request: Request) -> list[dict[str, str]]:
-    system = request.system if isinstance(request.system, str) else ""
-    return [
-        {"role": "system", "content": system},
-        *({"role": message.role, "content": message.text or ""} for message in request.messages),
-    ]
-
-
-def _judge_request(request: Request) -> EngineRequest:
-    return EngineRequest(tuple(_turns(request)), max_tokens=JUDGE.sampling.max_tokens)
-
-
-def prompt_of(request: Request) -> str:
-    """All turns of a request as one text."""
-    return "\n\n".join(turn["content"] for turn in _turns(request))
-
-
 def _to_dspy(examples: Sequence[Example]) -> list[dspy.Example]:
     return [
         dspy.Example(
@@ -212,7 +157,7 @@ def _to_dspy(examples: Sequence[Example]) -> list[dspy.Example]:
 
 
 def _metric(example: Any, prediction: Any, _trace: Any = None, pred_name: str | None = None, _pred: Any = None) -> Any:
-    score = _score(prediction.rating, example.gold)
+    score = score_of(prediction.rating, example.gold)
     if pred_name is None:
         return score
     return dspy.Prediction(score=score, feedback=_feedback(prediction.rating, example.gold, example.reason))
@@ -270,7 +215,7 @@ class _Adapter:
     ) -> EvaluationBatch[tuple[EngineReply, Reading, Example], Reading]:
         return EvaluationBatch(
             outputs=[reading for _, reading, _ in judged],
-            scores=[_score(reading.rating, example.gold_rating) for _, reading, example in judged],
+            scores=[score_of(reading.rating, example.gold_rating) for _, reading, example in judged],
             trajectories=judged,
             num_metric_calls=len(judged),
         )
@@ -303,10 +248,6 @@ class _Quiet:
 # --- both ---
 
 
-def _score(rating: int | None, gold: float) -> float:
-    return 0.0 if rating is None else 1.0 - ((rating - gold) / SCALE.width) ** 2
-
-
 def _feedback(rating: int | None, gold: float, reason: str) -> str:
     human = f'The human rating is {gold:g}; the reason: "{reason}"'
     if rating is None:
@@ -317,15 +258,3 @@ def _feedback(rating: int | None, gold: float, reason: str) -> str:
 
 def _joined(candidate: dict[str, str]) -> str:
     return BASELINE.with_sections(dict(candidate)).instruction
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """No logs and no progress bars: they would be timed."""
-    logging.getLogger("dspy").setLevel(logging.CRITICAL)
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        yield

@@ -12,6 +12,7 @@ import pytest
 from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
 from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
+from benchmarks.dspy_landscape import language_model, prompt_of
 from benchmarks.landscape import BASELINE, EVERY_HELPFUL, HARMFUL, JUDGE, Landscape, LandscapeConfig, key_of, rules_in
 from benchmarks.landscape_engines import (
     FITTING,
@@ -25,7 +26,6 @@ from benchmarks.landscape_engines import (
     ThreadedEngine,
 )
 from benchmarks.landscape_texts import FAILURES, FINE, REMARKS, RULES, SECTIONS, Kind
-from benchmarks.stock_gepa import language_model, prompt_of
 from judge_serve.judging import AnswerMode, Engine, judge_pair
 from judge_serve.judging.judge import build_request
 from optimize_workers.metrics import gold_of, nmse

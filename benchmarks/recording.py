@@ -1,0 +1,134 @@
+"""Our optimizers as arms: their pools and reflection models, logged by the seams that a study has."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from benchmarks.arms import Job, Progress
+from benchmarks.landscape import SCALE
+from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, Reflecting
+from judge_serve.judging import Example, Item, Judge, Judgment, judge_pair
+from judge_serve.judging.judge import build_request
+from optimize_workers.evaluate import OnDone, OnWait, Pool
+from optimize_workers.metrics import example_score
+
+
+class JobLog:
+    """What our optimizer asked, and when."""
+
+    def __init__(self, judge: LandscapeJudge) -> None:
+        self._judge = judge
+        self._lock = threading.Lock()
+        self._waves: list[tuple[float, float, Sequence[tuple[Judge, Item, int]]]] = []
+        self._reflections: list[Job] = []
+        self.judge_calls = 0
+
+    @property
+    def reflections(self) -> int:
+        """Prompts answered so far."""
+        return len(self._reflections)
+
+    def sent(self, num_calls: int) -> None:
+        """Judge calls are on their way."""
+        with self._lock:
+            self.judge_calls += num_calls
+
+    def judged(self, start: float, calls: Sequence[tuple[Judge, Item, int]]) -> None:
+        """A wave came back."""
+        with self._lock:
+            self._waves.append((start, time.perf_counter(), calls))
+
+    def reflected(self, start: float, latency_s: float) -> None:
+        """An answer came back."""
+        with self._lock:
+            self._reflections.append(Job(start, time.perf_counter(), (latency_s,), in_slots=False))
+
+    def jobs(self) -> list[Job]:
+        """All waves and reflections, for `replay`."""
+        waves = [
+            Job(start, end, [self._judge.latency_s(build_request(*call)) for call in calls], in_slots=True)
+            for start, end, calls in self._waves
+        ]
+        return [*waves, *self._reflections]
+
+
+class RecordingPool:
+    """A pool that logs its waves, and when a program has been judged on all validation examples."""
+
+    def __init__(self, pool: Pool, log: JobLog, validation: Sequence[Example]) -> None:
+        self._pool = pool
+        self._log = log
+        self._gold = {example.item: example for example in validation}
+        self._scores: defaultdict[str, list[float]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self.progress: list[Progress] = []
+
+    def judge(
+        self,
+        calls: Sequence[tuple[Judge, Item, int]],
+        on_done: OnDone | None = None,
+        on_wait: OnWait | None = None,
+    ) -> list[Judgment]:
+        """See `Pool.judge`."""
+        start = time.perf_counter()
+        self._log.sent(len(calls))
+        judgments = self._pool.judge(calls, on_done, on_wait)
+        self._log.judged(start, calls)
+        with self._lock:
+            for (judge, item, _), judgment in zip(calls, judgments, strict=True):
+                if item in self._gold:
+                    self._note(judge.program.digest, example_score(judgment, self._gold[item], SCALE))
+        return judgments
+
+    def _note(self, program: str, score: float) -> None:
+        scores = self._scores[program]
+        scores.append(score)
+        if len(scores) == len(self._gold):
+            self.progress.append(Progress(self._log.judge_calls, 100.0 * (1.0 - statistics.fmean(scores))))
+
+
+class InProcessPool:
+    """A pool that judges in the calling thread, for an engine that never awaits."""
+
+    def __init__(self, engine: LandscapeEngine) -> None:
+        self._engine = engine
+
+    def judge(
+        self,
+        calls: Sequence[tuple[Judge, Item, int]],
+        on_done: OnDone | None = None,
+        on_wait: OnWait | None = None,
+    ) -> list[Judgment]:
+        """See `Pool.judge`."""
+        judgments = [self._judge(*call) for call in calls]
+        if on_done:
+            on_done(range(len(calls)), judgments)
+        return judgments
+
+    def _judge(self, judge: Judge, item: Item, occurrence: int) -> Judgment:
+        coroutine = judge_pair(judge, item, self._engine, occurrence=occurrence)
+        try:
+            coroutine.send(None)
+        except StopIteration as done:
+            judgment: Judgment = done.value
+            return judgment
+        raise AssertionError("the engine waited; this pool needs one without latency")
+
+
+class RecordingReflection:
+    """The reflection model as a study calls it, logged."""
+
+    def __init__(self, reflecting: Reflecting, log: JobLog) -> None:
+        self._reflecting = reflecting
+        self._log = log
+
+    def __call__(self, prompt: str) -> str:
+        """The answer, after its time."""
+        start = time.perf_counter()
+        answer = self._reflecting.ask(prompt)
+        self._log.reflected(start, answer.latency_s)
+        return answer.text
