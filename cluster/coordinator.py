@@ -15,7 +15,7 @@ from cluster.report.course import course_of
 from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
-from cluster.stores import open_ledger, resolve_release
+from cluster.stores import open_ledger, resolve_release, study_journal
 from judge_serve.judging.catalogue import EMBEDDED
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
@@ -31,7 +31,7 @@ from optimize_workers.evidence.gate import GateResult, check_gate
 from optimize_workers.ledger import Ledger
 from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.reflection import Reflector
-from optimize_workers.study import Study, StudyResult, Trial, check_study
+from optimize_workers.study import MIN_VALIDITY, Study, StudyResult, Trial, check_study
 
 
 def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
@@ -158,6 +158,8 @@ def adapt_judge(
         can_propose=session.can_propose,
         on_trial=_trial_recorder(folder, progress, budget),
         on_refusal=lambda refusal: folder.append_line("candidates.jsonl", refusal),
+        on_stage=lambda stage: progress.note(f"done: {stage}; {budget.used}/{budget.total} calls"),
+        journal=study_journal(folder.path),
     )
     progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
     found = OPTIMIZERS[config.optimizer]().run(study)
@@ -168,6 +170,11 @@ def adapt_judge(
         f"{len(found.trials)} trials, {budget.used} judge calls, {plane.counts.cached} of them answered by the ledger; "
         f"refused proposals: {found.refusals or 'none'}; calls saved by racing: {found.calls_saved}"
     )
+    if found.under_floor:
+        progress.note(
+            f"trial {found.under_floor.number} has NMSE {100 * (1 - found.under_floor.score):.1f} but validity "
+            f"{found.under_floor.validity:.2f}, under the floor of {MIN_VALIDITY}: it cannot win"
+        )
     if budget.has_token_limits:
         progress.note(f"the search cost {budget.used_tokens:,} tokens, {budget.used_usd:.4f} US dollars")
     test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.registry import Registered, Registry
+from judge_serve.judging.content_key import digest_of_text
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
@@ -26,6 +27,12 @@ def open_ledger() -> Iterator[Ledger]:
         yield ledger
     finally:
         ledger.close()
+
+
+def study_journal(run_folder: Path) -> Path:
+    """Where an optimizer keeps the journal of a run's study: beside the ledger's file, one per run folder."""
+    digest = digest_of_text(str(run_folder.resolve()))
+    return home() / "studies" / f"{run_folder.name}-{digest[:12]}.journal"
 
 
 def resolve_release(reference: str, registry: Registry | None = None) -> Registered:

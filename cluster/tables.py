@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from optimize_workers.evidence.gate import GateConfig
+
 
 def demo_table(result: dict[str, Any]) -> None:
     """The before/after table, the release, the endpoint's answer and the labels."""
@@ -18,6 +20,7 @@ def demo_table(result: dict[str, Any]) -> None:
         ("winner, expected", result["expected"]),
     ]
     _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    _ratings_line("winner", result["winner"])
     _gate_line(result["deployed_gate"])
     answer = result["endpoint_answer"]
     rated = answer["rating"] if answer["rating"] is not None else f"invalid: {answer['invalid_reason']}"
@@ -34,6 +37,7 @@ def optimize_table(result: dict[str, Any]) -> None:
     compared = result["comparison"]
     low, high = compared["ci95"]
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    _ratings_line("winner", result["winner"])
     _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
     _gate_line(result["gate"])
 
@@ -42,6 +46,7 @@ def evaluate_table(result: dict[str, Any]) -> None:
     """The figures of one judge."""
     dataset = result["dataset"]
     _print(_figures_table(f"{dataset['n']} {dataset['split']} pairs of {dataset['path']}", [("judge", result)]))
+    _ratings_line("judge", result)
     if result["invalid_reasons"]:
         _print("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
 
@@ -122,6 +127,16 @@ def _figures_table(title: str, arms: list[tuple[str, dict[str, Any]]]) -> Table:
             "-" if figures["skill"] is None else f"{figures['skill']:+.2f}",
         )
     return table
+
+
+def _ratings_line(name: str, figures: dict[str, Any]) -> None:
+    """How often which rating was given, and that a judge is collapsed if it is nearly always the same."""
+    counts = figures["rating_counts"]
+    line = f"ratings    {name}: " + ", ".join(f"{rating}: {count}" for rating, count in counts.items())
+    share = figures["largest_rating_share"]
+    if share > GateConfig().max_single_rating_share:
+        line += f"; collapsed, {share:.0%} are {max(counts, key=counts.__getitem__)}"
+    _print(line)
 
 
 def _gate_line(gate: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ class Figures:
         skill: 1 - nmse / nmse_constant; above 0 beats the constant.
         bias: mean(judge - human) over valid judgments, in rating units.
         confusion: counts [human][judge] over valid judgments, lowest rating first.
+        rating_counts: how often the judge gave each rating, by rating.
         exact, within_one: shares of valid judgments.
         nmse_ci95: bootstrap interval of `nmse`, resampled by query.
     """
@@ -50,6 +51,12 @@ class Figures:
     exact: float | None
     within_one: float | None
     confusion: list[list[int]]
+    rating_counts: dict[str, int]
+
+    @property
+    def largest_rating_share(self) -> float:
+        """Share of the most frequent rating among valid judgments; 0 if there are none."""
+        return max(self.rating_counts.values()) / self.valid if self.valid else 0.0
 
     @property
     def validity(self) -> float:
@@ -57,8 +64,13 @@ class Figures:
         return self.valid / self.n
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON form, with `validity`."""
-        return {**asdict(self), "nmse_ci95": list(self.nmse_ci95), "validity": self.validity}
+        """JSON form, with `validity` and `largest_rating_share`."""
+        return {
+            **asdict(self),
+            "nmse_ci95": list(self.nmse_ci95),
+            "validity": self.validity,
+            "largest_rating_share": self.largest_rating_share,
+        }
 
 
 def example_score(judgment: Judgment, example: Example, scale: Scale) -> float:
@@ -123,6 +135,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         exact=float((gaps == 0).mean()) if num_valid else None,
         within_one=float((abs(gaps) <= 1).mean()) if num_valid else None,
         confusion=confusion.tolist(),
+        rating_counts={str(r): int(n) for r, n in zip(scale.ratings, confusion.sum(axis=0), strict=True)},
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from optimize_workers.metrics import example_score
 
 MIN_BUDGET = 24
 MIN_VALIDATION = 4
+MIN_VALIDITY = 0.9  # under it a candidate cannot win; below the gate's, which looks at more examples
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The best program on the validation examples, every trial, refusals by reason, judge calls saved by racing."""
+    """What a search came to.
+
+    Attributes:
+        winner: the best program on the validation examples, of those that are readable enough to win.
+        trials: all of them, in order.
+        refusals: refused proposals by reason.
+        calls_saved: judge calls that racing did without.
+        under_floor: the best trial of a program that is better than the winner, but not readable enough to win.
+    """
 
     winner: Program
     trials: tuple[Trial, ...]
     refusals: dict[str, int]
     calls_saved: int = 0
+    under_floor: Trial | None = None
 
 
 @dataclass
@@ -79,6 +90,8 @@ class Study:
         can_propose: whether the reflection model is able to write instructions.
         on_trial: told about every trial, for progress and `candidates.jsonl`.
         on_refusal: told about every refused proposal, for `candidates.jsonl`.
+        on_stage: told the name of a stage that was completed.
+        journal: file for the optimizer's own record of its choices; None keeps it in memory.
         trials, refusals: what came of the search so far; refusals counted by reason.
         calls_saved: judge calls that racing did without.
     """
@@ -92,6 +105,8 @@ class Study:
     can_propose: bool = True
     on_trial: Callable[[Trial], None] = lambda trial: None
     on_refusal: Callable[[dict[str, Any]], None] = lambda refusal: None
+    on_stage: Callable[[str], None] = lambda stage: None
+    journal: Path | None = None
     trials: list[Trial] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     calls_saved: int = 0
@@ -153,10 +168,26 @@ class Study:
         self.on_refusal({"refused": refusal.reason, "detail": refusal.detail, "origin": origin})
 
     def result(self) -> StudyResult:
-        """Best fully evaluated program; the earliest of equals, so that the baseline wins a tie."""
+        """What the search came to; the earliest of equals wins, so that the baseline wins a tie.
+
+        A candidate under `MIN_VALIDITY` cannot win, the baseline may stay with any validity.
+        """
         full = [trial for trial in self.trials if trial.is_full]
-        winner = max(full, key=lambda trial: (trial.score, -trial.number)).program if full else self.judge.program
-        return StudyResult(winner, tuple(self.trials), dict(self.refusals), self.calls_saved)
+        baseline = self.judge.program.digest
+        able = [trial for trial in full if trial.validity >= MIN_VALIDITY or trial.program.digest == baseline]
+        best = max(full, key=_rank, default=None)
+        winner = max(able, key=_rank, default=None)
+        return StudyResult(
+            winner=winner.program if winner else self.judge.program,
+            trials=tuple(self.trials),
+            refusals=dict(self.refusals),
+            calls_saved=self.calls_saved,
+            under_floor=best if best is not winner else None,
+        )
+
+
+def _rank(trial: Trial) -> tuple[float, int]:
+    return trial.score, -trial.number
 
 
 class Optimizer(Protocol):

@@ -66,13 +66,7 @@ def check_gate(
         )
     if winner.bias is not None and abs(winner.bias) > limits.max_abs_bias:
         reasons.append(f"bias {winner.bias:+.2f} is beyond {limits.max_abs_bias} rating units")
-    share = largest_rating_share(winner)
+    share = winner.largest_rating_share
     if share > limits.max_single_rating_share:
         reasons.append(f"collapsed: {share:.0%} of its ratings are the same")
     return GateResult(not reasons, reasons)
-
-
-def largest_rating_share(figures: Figures) -> float:
-    """Share of the most frequent rating among valid judgments; 0 if there are none."""
-    columns = [sum(column) for column in zip(*figures.confusion, strict=True)]
-    return max(columns) / figures.valid if figures.valid else 0.0

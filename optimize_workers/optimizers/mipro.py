@@ -1,211 +1,196 @@
 """MIPROv2: searches instructions and demonstrations jointly; the one that repairs a weak model's format.
 
-DSPy's `MIPROv2` conducts the three stages. Stage 1 draws demonstrations from human labels of the training split,
-stage 2 is DSPy's grounded proposer (fixed honest variants where the proposing model is too weak), stage 3 is
-Optuna's TPE over waves of our evaluation plane: an unreadable reply scores 0 for its example only, and an outage
-raises instead of scoring a candidate.
+The three stages are those of DSPy's (arXiv 2406.11695), on the evaluation plane: demonstration sets from training
+examples (`bootstrapping`), instructions by the reflection model (`proposing`), and Optuna's TPE over pairs of the two
+(`joint_search`). The first two and the baseline's measurement go on at once, and so do several trials. An unreadable
+reply scores 0 for its example only, an unreadable proposal is refused alone, and an outage raises instead of scoring
+a candidate.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
-import dspy
-import numpy as np
-import optuna
-from dspy.teleprompt import MIPROv2
-from dspy.utils.exceptions import AdapterParseError, LMUnexpectedError
-
-from judge_serve.judging.errors import EngineError
+from judge_serve.judging.program import Program
 from optimize_workers.budget import BudgetExceededError
-from optimize_workers.demonstrations import draw_demonstration_sets
-from optimize_workers.dspy_bridge import (
-    reflection_lm,
-    to_dspy_demonstrations,
-    to_dspy_examples,
-    to_program,
-    to_student,
-)
 from optimize_workers.guardrails import Refusal
-from optimize_workers.study import Study, StudyResult, Trial
+from optimize_workers.optimizers.bootstrapping import Bootstrapping, DemonstrationSet, with_demonstrations
+from optimize_workers.optimizers.joint_search import AHEAD, FULL_EVALUATION_STEP, JointSearch, SearchSize
+from optimize_workers.optimizers.judging_once import JudgingOnce
+from optimize_workers.optimizers.proposing import MAX_BATCHES, Proposed, fixed_variants, propose_instructions
+from optimize_workers.study import Study, StudyResult
 
-logger = logging.getLogger(__name__)
-
-DEMONSTRATION_SIZES = (4, 3, 5, 4, 2, 6)
-NUM_DEMONSTRATION_SETS = 8
-NUM_INSTRUCTIONS = 4
-FULL_EVALUATION_STEP = 4  # trials between two full evaluations
-_VARIANTS = (
-    "Write the JSON object on one line: start with an opening brace, end with a closing brace.",
-    "Keep the explanation short: one sentence of at most fifteen words.",
-    "First decide what the person who typed the query needs, then check whether the document gives it.",
-)
+MINIBATCH = 35  # DSPy's
+VALIDATION_SHARE = 6  # the budget is worth at least this many full evaluations
+BOOTSTRAPPING_SHARE = 12  # at most this part of the budget goes to teachers
+MAX_DEMONSTRATIONS = 6
+TRIALS_PER_CHOICE = 2  # at most, on average
+WHOLE_INSTRUCTION = "instruction"  # section that holds an instruction proposed as one text
+_SIZES = ((0, 6, 4), (600, 6, 6), (2_000, 8, 8))  # from this budget on: sets, instructions
+T = TypeVar("T")
 
 
 class MiproPlan(NamedTuple):
-    """How a budget is spent: `num_validation` x (1 + `num_full`) + `num_trials` x `minibatch` judge calls at most."""
+    """How a budget is spent.
+
+    Attributes:
+        num_validation: examples of a full evaluation.
+        minibatch: examples of a trial.
+        num_trials: at most; the budget may end before.
+        num_sets: demonstration sets, the program's own included.
+        num_instructions: instructions, the program's own included.
+        max_demonstrations: of a set.
+        max_bootstrapping: judge calls for the demonstrations' reasons.
+    """
 
     num_validation: int
     minibatch: int
     num_trials: int
-    num_full: int
+    num_sets: int
+    num_instructions: int
+    max_demonstrations: int = MAX_DEMONSTRATIONS
+    max_bootstrapping: int = 12
 
     @property
     def worst_case(self) -> int:
-        """Judge calls if everything planned is done."""
-        return self.num_validation * (1 + self.num_full) + self.minibatch * self.num_trials
+        """Judge calls of all trials, if none of them could use what another one asked."""
+        num_full = -(-self.num_trials // FULL_EVALUATION_STEP)
+        return self.max_bootstrapping + self.num_validation * (1 + num_full) + self.minibatch * self.num_trials
 
 
 def plan_budget(budget: int, num_val: int) -> MiproPlan:
-    """The largest plan within a budget, baseline evaluation included."""
-    num_validation = min(num_val, max(4, budget // 6))
-    minibatch = max(2, min(num_validation, num_validation // 3 + 1))
-    num_trials = 1
-    while True:
-        more = num_trials + 1
-        num_full = -(-more // FULL_EVALUATION_STEP)
-        if MiproPlan(num_validation, minibatch, more, num_full).worst_case > budget:
-            break
-        num_trials = more
-    return MiproPlan(num_validation, minibatch, num_trials, -(-num_trials // FULL_EVALUATION_STEP))
+    """The plan for a budget of judge calls and so many validation examples."""
+    num_validation = min(num_val, max(4, budget // VALIDATION_SHARE))
+    num_sets, num_instructions = next(sizes for least, *sizes in reversed(_SIZES) if budget >= least)
+    return MiproPlan(
+        num_validation=num_validation,
+        minibatch=max(2, min(MINIBATCH, num_validation, num_validation // 3 + 1)),
+        num_trials=TRIALS_PER_CHOICE * num_sets * num_instructions,
+        num_sets=num_sets,
+        num_instructions=num_instructions,
+        max_bootstrapping=budget // BOOTSTRAPPING_SHARE,
+    )
 
 
+@dataclass(frozen=True)
 class MiproOptimizer:
-    """Joint search over instructions and demonstrations."""
+    """Joint search over instructions and demonstrations.
+
+    Attributes:
+        plan: how the budget is spent; by default as `plan_budget` says.
+        ahead: trials under way at once; 1 chooses each trial knowing all before it, as DSPy does.
+    """
+
+    plan: MiproPlan | None = None
+    ahead: int = AHEAD
 
     def run(self, study: Study) -> StudyResult:
         """See `Optimizer.run`."""
-        reflect = _OutageRecorder(study.reflect)
-        search = _PooledMIPROv2(study, reflection_lm(reflect), reflect)
-        logging.getLogger("dspy").setLevel(logging.WARNING)
-        with suppress(BudgetExceededError):  # tokens and dollars may end before the planned calls
-            search.compile(
-                to_student(study.judge.task, study.judge.program),
-                trainset=to_dspy_examples(study.data.train),
-                valset=to_dspy_examples(study.data.val),
-                num_trials=search.plan.num_trials,
-                minibatch=False,
-                seed=study.seed + 1,  # MIPROv2 takes 0 for "not given"
-            )
+        plan = self.plan or plan_budget(study.budget.left, len(study.data.val))
+        threads = ThreadPoolExecutor(
+            1 + MAX_BATCHES + plan.num_instructions + plan.num_sets + 2 * self.ahead, thread_name_prefix="mipro"
+        )
+        try:
+            _Search(study, plan, self.ahead, threads).run()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
         return study.result()
 
 
-class _OutageRecorder:
-    """Remembers why the reflection model gave no answer, which DSPy's proposer would swallow."""
-
-    def __init__(self, reflect: Callable[[str], str]) -> None:
-        self._reflect = reflect
-        self.outage: EngineError | BudgetExceededError | None = None
-
-    def __call__(self, prompt: str) -> str:
-        try:
-            return self._reflect(prompt)
-        except (EngineError, BudgetExceededError) as error:
-            self.outage = error
-            raise
-
-
-class _PooledMIPROv2(MIPROv2):
-    """DSPy's MIPROv2 with demonstrations from human labels and trials on the evaluation plane."""
-
-    def __init__(self, study: Study, lm: dspy.LM, reflect: _OutageRecorder) -> None:
-        super().__init__(
-            metric=_never_called, prompt_model=lm, task_model=lm, auto=None, num_candidates=NUM_INSTRUCTIONS
-        )
+class _Search:
+    def __init__(self, study: Study, plan: MiproPlan, ahead: int, threads: ThreadPoolExecutor) -> None:
         self._study = study
-        self._reflect = reflect
-        self.plan = plan_budget(study.budget.left, len(study.data.val))
+        self._plan = plan
+        self._ahead = ahead
+        self._threads = threads
+        self._judging = JudgingOnce(study, threads)
+        self._is_over = False
 
-    def _bootstrap_fewshot_examples(self, program: Any, trainset: list[Any], seed: int, teacher: Any, **_: Any) -> Any:
-        study = self._study
-        sets = draw_demonstration_sets(
-            study.data.train,
-            study.judge.task.scale,
-            num_sets=NUM_DEMONSTRATION_SETS,
-            sizes=DEMONSTRATION_SIZES,
-            seed=study.seed,
+    def run(self) -> None:
+        """All stages."""
+        study, plan = self._study, self._plan
+        validation = study.validation_examples(plan.num_validation)
+        num_calls = study.budget.left
+        baseline = self._judging.start(study.judge.program, validation)
+        if study.budget.has_token_limits:  # nothing can win that is not held against the baseline
+            self._wait(baseline.wait)
+        bootstrapping = Bootstrapping(
+            study,
+            self._judging,
+            num_sets=plan.num_sets - 1,
+            most=plan.max_demonstrations,
+            max_calls=min(plan.max_bootstrapping, num_calls - len(validation)),
         )
-        own = study.judge.program.demonstrations
-        return {0: [to_dspy_demonstrations(shown) for shown in [own, *sets]]}
+        proposing = self._threads.submit(self._propose, bootstrapping)
+        measured = self._wait(baseline.wait)
+        if measured is None:
+            return
+        spent = len(validation)
+        study.record(
+            study.judge.program,
+            validation,
+            measured.judgments,
+            is_full=True,
+            origin={"optimizer": "mipro"},
+            calls=spent,
+        )
+        sets = self._wait(lambda: bootstrapping.sets(spent)) or []
+        study.on_stage("demonstrations")
+        instructions = self._instructions(self._wait(proposing.result) or [])
+        study.on_stage("instructions")
+        if not self._is_over:
+            spent += bootstrapping.num_calls
+            search = JointSearch(
+                study,
+                self._programs(instructions, sets),
+                validation,
+                SearchSize(plan.minibatch, plan.num_trials, self._ahead),
+                self._judging,
+                lambda judging: self._wait(judging.wait),
+                spent=spent,
+                left=num_calls - spent,
+            )
+            search.run(measured)
+        study.on_stage("trials")
 
-    def _propose_instructions(self, program: Any, trainset: list[Any], *args: Any, **kwargs: Any) -> Any:
+    def _propose(self, bootstrapping: Bootstrapping) -> list[Proposed]:
+        """In a thread: instructions by the reflection model."""
+        num_proposals = self._plan.num_instructions - 1
+        if not self._study.can_propose or not num_proposals:
+            return []
+        return propose_instructions(self._study, bootstrapping.shown, num_proposals, self._threads)
+
+    def _instructions(self, proposed: list[Proposed]) -> list[str]:
+        """The baseline's, then what the guardrails let through; fixed variants where nothing is left."""
         study = self._study
         baseline = study.judge.program.instruction
-        if study.can_propose:
-            try:
-                proposed = super()._propose_instructions(program, trainset, *args, **kwargs)[0][1:]
-            except AdapterParseError:  # one unreadable proposal ends DSPy's proposer
-                proposed = []
-                study.refuse(Refusal("unreadable", "DSPy could not read a proposal"), {"optimizer": "mipro"})
-            except LMUnexpectedError:
-                if self._reflect.outage is None:
-                    raise
-            if self._reflect.outage is not None:
-                raise self._reflect.outage
-        else:
-            logger.info("the reflection model is too weak to write instructions, using fixed variants of the baseline")
-            proposed = [f"{baseline}\n\n{variant}" for variant in _VARIANTS]
         kept = [baseline]
-        for text in proposed:
-            refusal = study.guard.explain(text, baseline)
+        for number, text in proposed:
+            refusal = text if isinstance(text, Refusal) else study.guard.explain(text, baseline)
             if refusal is not None:
-                study.refuse(refusal, {"optimizer": "mipro"})
+                study.refuse(refusal, {"optimizer": "mipro", "proposal": number})
             elif text not in kept:
-                kept.append(text)
-        return {0: kept}
+                kept.append(str(text))
+        if len(kept) == 1:  # the reflection model is too weak to write any
+            kept += fixed_variants(study)[: self._plan.num_instructions - 1]
+        return kept
 
-    def _optimize_prompt_parameters(
-        self, program: Any, instruction_candidates: Any, demo_candidates: Any, *_: Any
-    ) -> Any:
-        study, plan = self._study, self.plan
-        instructions, demonstrations = instruction_candidates[0], (demo_candidates or {0: [[]]})[0]
-        validation = study.validation_examples(plan.num_validation)
-        space = {
-            "0_predictor_instruction": optuna.distributions.CategoricalDistribution(range(len(instructions))),
-            "0_predictor_demos": optuna.distributions.CategoricalDistribution(range(len(demonstrations))),
-        }
-        baseline = study.try_program(study.judge.program, validation, is_full=True, origin={"optimizer": "mipro"})
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=self._study.seed + 1, multivariate=True)
-        search = optuna.create_study(direction="maximize", sampler=sampler)
-        default = dict.fromkeys(space, 0)
-        search.add_trial(optuna.trial.create_trial(params=default, distributions=space, value=baseline.score))
-        tried: dict[tuple[int, int], list[Trial]] = defaultdict(list)
-        fully_tried = {(0, 0)}
-        for number in range(1, plan.num_trials + 1):
-            asked = search.ask(space)
-            choice = (asked.params["0_predictor_instruction"], asked.params["0_predictor_demos"])
-            candidate = to_program(study.judge.program, instructions[choice[0]], demonstrations[choice[1]])
-            drawn = np.random.default_rng([study.seed, 3, number]).permutation(len(validation))[: plan.minibatch]
-            origin = {"optimizer": "mipro", "instruction": choice[0], "demonstrations": choice[1]}
-            trial = study.try_program(candidate, [validation[i] for i in sorted(drawn)], is_full=False, origin=origin)
-            search.tell(asked, trial.score)
-            tried[choice].append(trial)
-            if number % FULL_EVALUATION_STEP == 0 or number == plan.num_trials:
-                self._evaluate_best_fully(tried, fully_tried, validation, search, space)
-        return program
+    def _programs(self, instructions: list[str], sets: list[DemonstrationSet]) -> list[list[Program]]:
+        """Candidates by instruction and demonstration set, the baseline's own first."""
+        baseline = self._study.judge.program
+        rows = []
+        for text in instructions:
+            own = baseline if text == baseline.instruction else baseline.with_sections({WHOLE_INSTRUCTION: text})
+            rows.append([own, *(with_demonstrations(own, one.demonstrations) for one in sets)])
+        return rows
 
-    def _evaluate_best_fully(
-        self, tried: Any, fully_tried: set[tuple[int, int]], validation: Any, search: Any, space: Any
-    ) -> None:
-        means = {
-            choice: float(np.mean([trial.score for trial in trials]))
-            for choice, trials in tried.items()
-            if choice not in fully_tried
-        }
-        if not means:
-            return
-        best = max(means, key=lambda choice: means[choice])
-        fully_tried.add(best)
-        first = tried[best][0]
-        trial = self._study.try_program(first.program, validation, is_full=True, origin=first.origin)
-        params = {"0_predictor_instruction": best[0], "0_predictor_demos": best[1]}
-        search.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=trial.score))
-
-
-def _never_called(*_: Any) -> float:
-    raise AssertionError("trials are scored by the evaluation plane, not by a DSPy metric")
+    def _wait(self, result: Callable[[], T]) -> T | None:
+        """What comes back; None where tokens or dollars ran out: then what is under way is finished, nothing begun."""
+        try:
+            return result()
+        except BudgetExceededError:
+            self._is_over = True
+            return None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from optimize_workers.evidence.comparison import Comparison, compare
-from optimize_workers.evidence.gate import GateConfig, check_gate, largest_rating_share
+from optimize_workers.evidence.gate import GateConfig, check_gate
 from optimize_workers.guardrails import Refusal
 from optimize_workers.metrics import measure
 from tests.builders import SCALE, make_examples, make_judgment
@@ -116,11 +116,13 @@ def test_limits_can_be_set():
 
 def test_the_largest_share_counts_the_judges_ratings():
     judgments = [make_judgment(rating) for rating in (2, 2, 2, 5)]
-    assert largest_rating_share(measure(judgments, make_examples(4), SCALE)) == 0.75
+    found = measure(judgments, make_examples(4), SCALE)
+    assert found.largest_rating_share == found.as_dict()["largest_rating_share"] == 0.75
+    assert sum(found.rating_counts.values()) == 4
 
 
 def test_the_largest_share_of_nothing_is_0():
-    assert largest_rating_share(measure([make_judgment(None)], make_examples(1), SCALE)) == 0.0
+    assert measure([make_judgment(None)], make_examples(1), SCALE).largest_rating_share == 0.0
 
 
 def test_an_instruction_that_the_guardrails_refuse_does_not_pass():

@@ -1,18 +1,28 @@
 """MIPROv2: repairs a format with demonstrations, within its budget, and never scores an outage."""
 
+import random
+import threading
+import time
+from collections import Counter
+
+import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
-from judge_serve.judging import EngineError
-from optimize_workers.optimizers.mipro import MiproOptimizer, plan_budget
+from judge_serve.judging import AnswerMode, EngineError, EngineReply
+from optimize_workers.optimizers.mipro import MiproOptimizer, MiproPlan, plan_budget
+from optimize_workers.optimizers.proposing import fixed_variants
 from optimize_workers.study import MIN_BUDGET, MIN_VALIDATION
-from tests.builders import PROGRAM
+from tests.builders import JUDGE, PROGRAM
 from tests.fakes import json_reply
 from tests.unit.optimize.searches import (
     DATA,
     fails_after,
     gold_of,
+    has_demonstrations,
     make_study,
     rate_well,
     readable_with_demonstrations,
@@ -79,13 +89,13 @@ def test_bullets_stay_in_every_candidate():
 
 
 @given(st.integers(MIN_BUDGET, 5_000), st.integers(MIN_VALIDATION, 2_000))
-def test_a_plan_fits_its_budget_and_wastes_little(budget, num_val):
+def test_a_plan_leaves_room_for_trials(budget, num_val):
     plan = plan_budget(budget, num_val)
-    assert plan.worst_case <= budget
     assert MIN_VALIDATION <= plan.num_validation <= num_val
-    assert 2 <= plan.minibatch <= plan.num_validation
-    assert plan.num_trials >= 1
-    assert plan.worst_case + plan.minibatch + plan.num_validation >= budget
+    assert 2 <= plan.minibatch <= min(35, plan.num_validation)
+    assert plan.max_bootstrapping <= budget // 12
+    assert plan.max_bootstrapping + 2 * plan.num_validation + plan.minibatch <= budget
+    assert plan.num_trials > plan.num_sets * plan.num_instructions
 
 
 @pytest.mark.parametrize("budget", [24, 25, 37, 60, 111, 200])
@@ -109,8 +119,7 @@ def test_an_outage_of_the_engine_raises_and_scores_nothing(num_calls):
     study = weak(fails_after(num_calls, rate_well, OUTAGE))
     with pytest.raises(EngineError, match="the engine is down"):
         run(study)
-    assert sum(trial.n for trial in study.trials) <= num_calls
-    assert all(trial.score == 1.0 for trial in study.trials)
+    assert all(trial.calls <= num_calls and trial.score == 1.0 for trial in study.trials)
 
 
 def test_the_same_seed_makes_the_same_trials():
@@ -119,6 +128,127 @@ def test_the_same_seed_makes_the_same_trials():
 
     assert trials(5) == trials(5)
     assert trials(5) != trials(6)
+
+
+# --- several trials at once ---
+
+
+def test_the_order_in_which_calls_come_back_changes_nothing():
+    def shuffled(seed):
+        rng = random.Random(seed)
+
+        def script(request):
+            time.sleep(rng.random() / 200)
+            return readable_with_demonstrations(request)
+
+        def reflect(prompt):
+            time.sleep(rng.random() / 50)
+            return propose(prompt)
+
+        return [trial.as_dict() for trial in run(make_study(script, reflect=reflect, budget=150)).trials]
+
+    assert shuffled(1) == shuffled(2) == shuffled(3)
+
+
+def test_trials_are_under_way_at_once():
+    most, now, lock = 0, 0, threading.Lock()
+
+    def script(request):
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.002)
+        with lock:
+            now -= 1
+        return readable_with_demonstrations(request)
+
+    run(weak(script, budget=200))
+    assert most >= 4
+
+
+def test_what_one_trial_asked_no_other_asks_again():
+    asked = Counter()
+
+    def script(request):
+        asked[request.messages[0]["content"], *(turn["content"] for turn in request.messages[1:])] += 1
+        return readable_with_demonstrations(request)
+
+    study = weak(script, budget=200)
+    run(study)
+    assert set(asked.values()) == {1}
+    assert sum(trial.n for trial in study.trials) > study.budget.used == sum(asked.values())
+
+
+def test_minibatches_and_full_evaluations_follow_the_plan():
+    plan = MiproPlan(num_validation=10, minibatch=4, num_trials=12, num_sets=4, num_instructions=3)
+    trials = MiproOptimizer(plan).run(weak(budget=500)).trials
+    assert [t.n for t in trials if t.split == "val" and not t.is_full] == [4] * 12
+    assert {t.n for t in trials if t.is_full} == {10}
+    searched = [t for t in trials if t.split == "val"]
+    assert sum(t.is_full for t in searched) >= 1 + 3  # the baseline, after 5, 10 and 12 trials
+
+
+def test_the_stages_are_told():
+    stages = []
+    study = weak()
+    study.on_stage = stages.append
+    run(study)
+    assert stages == ["demonstrations", "instructions", "trials"]
+
+
+def test_choices_are_written_to_the_journal_and_anew_by_a_resumed_study(tmp_path):
+    journal = tmp_path / "studies" / "one.journal"
+
+    def record():
+        study = weak()
+        study.journal = journal
+        run(study)
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        (recorded,) = optuna.get_all_study_summaries(storage)
+        return [(t.params, t.value) for t in optuna.load_study(study_name=recorded.study_name, storage=storage).trials]
+
+    first = record()
+    assert len(first) > 5
+    assert record() == first
+
+
+# --- the validity floor ---
+
+
+def mostly_unreadable(request):
+    """Right and seldom readable with demonstrations, readable and wrong without."""
+    if has_demonstrations(request):
+        return rate_well(request) if gold_of(request) != 3 else "no idea"
+    return json_reply(1 if gold_of(request) > 3 else 5)
+
+
+def test_a_candidate_under_the_validity_floor_cannot_win():
+    result = run(weak(mostly_unreadable))
+    assert result.winner.demonstrations == ()
+    assert result.under_floor is not None
+    assert (result.under_floor.validity, result.under_floor.score) == (pytest.approx(0.8), pytest.approx(0.8))
+
+
+# --- modes ---
+
+
+@pytest.mark.parametrize("mode", [AnswerMode.GUIDED, AnswerMode.EXPECTED])
+def test_other_modes_are_searched_with_their_own_demonstrations(mode):
+    seen = set()
+
+    def script(request):
+        seen.update(turn["content"] for turn in request.messages if turn["role"] == "assistant")
+        rating = gold_of(request) if has_demonstrations(request) else 3
+        if mode is AnswerMode.GUIDED:
+            return json_reply(rating)
+        return EngineReply(
+            str(rating), "stop", prompt_tokens=10, completion_tokens=1, first_token_logprobs=((str(rating), 0.0),)
+        )
+
+    result = run(weak(script, judge=JUDGE.model_copy(update={"mode": mode})))
+    assert result.winner.demonstrations
+    assert all(text.isdigit() for text in seen) == (mode is AnswerMode.EXPECTED)
 
 
 # --- proposed instructions ---
@@ -132,21 +262,43 @@ def test_an_instruction_of_the_reflection_model_can_win():
     assert result.winner.instruction == PROPOSAL
 
 
-def test_a_storm_of_refused_proposals_leaves_baseline_and_demonstrations():
+def test_a_storm_of_refused_proposals_leaves_fixed_variants_and_demonstrations():
     def reflect(prompt):
         return propose(prompt).replace(PROPOSAL, "Rate from 1 to 10.")
 
     result = run(make_study(rate_well, reflect=reflect))
     assert result.winner == PROGRAM
-    assert result.refusals["scale_change"] >= 1
-    assert {trial.program.instruction for trial in result.trials} == {PROGRAM.instruction}
+    assert result.refusals == {"scale_change": 3}
+    tried = {trial.program.instruction for trial in result.trials}
+    assert tried <= {PROGRAM.instruction, *fixed_variants(make_study(rate_well))}
 
 
-@pytest.mark.parametrize("reply", ["", "lorem ipsum", "{", "[[ ## proposed_instruction ## ]]", "\ud800"])
+ANOTHER_LANGUAGE = "Bewerte jedes Dokument danach, ob es die Frage beantwortet."
+
+
+@pytest.mark.parametrize("reply", ["", "lorem ipsum", "{", "[[ ## proposed_instruction ## ]]", "\ud800", "给文件打分"])
 def test_a_junk_reflection_ends_cleanly(reply):
     result = run(make_study(readable_with_demonstrations, reflect=lambda prompt: reply))
     assert result.winner.demonstrations
-    assert sum(result.refusals.values()) >= 1
+    assert sum(result.refusals.values()) == 3
+
+
+@pytest.mark.parametrize("text", ["", "lorem ipsum dolor " * 40, "}{" * 50, ANOTHER_LANGUAGE, "\ud800", "x" * 50_000])
+def test_junk_in_the_right_form_never_wins_over_what_is_right(text):
+    def script(request):
+        return rate_well(request) if PROGRAM.instruction in request.messages[0]["content"] else json_reply(3)
+
+    result = run(make_study(script, reflect=lambda prompt: propose(prompt).replace(PROPOSAL, text)))
+    assert result.winner == PROGRAM
+
+
+def test_one_bad_proposal_costs_no_other():
+    def reflect(prompt):
+        return "I cannot help with that." if "(Proposal 1.)" in prompt else propose(prompt)
+
+    result = run(make_study(rate_well, reflect=reflect))
+    assert result.refusals == {"unreadable": 1}
+    assert PROPOSAL in {trial.program.instruction for trial in result.trials}
 
 
 def test_an_outage_of_the_reflection_model_raises():
@@ -156,7 +308,7 @@ def test_an_outage_of_the_reflection_model_raises():
     study = make_study(rate_well, reflect=reflect)
     with pytest.raises(EngineError, match="the engine is down"):
         run(study)
-    assert study.trials == []
+    assert {trial.origin.get("stage", "baseline") for trial in study.trials} <= {"baseline", "demonstrations"}
 
 
 def test_an_outage_that_passes_raises_too():
