@@ -1,0 +1,66 @@
+"""Judging in threads: programs on examples, each pair of the two once, whoever needs it first pays for it.
+
+Who that is follows from the order of `start`, never from the order in which calls come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from judge_serve.judging.program import Program
+from judge_serve.judging.task import Example, Item
+from optimize_workers.evaluate import JudgeCall
+from optimize_workers.metrics import example_score
+from optimize_workers.optimizers.lessons import Judged
+from optimize_workers.study import Study
+
+_Place = tuple[Future[Judged], int]  # a wave under way, and which of its judgments
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Judgments under way or in: of a program on examples, in their order; `num_new` of them were asked for it."""
+
+    program: Program
+    examples: Sequence[Example]
+    places: Sequence[_Place]
+    num_new: int
+
+    def wait(self) -> Judged:
+        """All judgments.
+
+        Raises:
+            BudgetExceededError: tokens or dollars ran out before they were asked.
+            EngineError: the engine failed.
+        """
+        parts = [(wave.result(), place) for wave, place in self.places]
+        return Judged([wave.judgments[at] for wave, at in parts], [wave.scores[at] for wave, at in parts])
+
+
+class JudgingOnce:
+    """Judges for one study; to be called by one thread."""
+
+    def __init__(self, study: Study, threads: ThreadPoolExecutor) -> None:
+        self._study = study
+        self._threads = threads
+        self._known: dict[tuple[str, Item], _Place] = {}
+
+    def num_new(self, program: Program, examples: Sequence[Example]) -> int:
+        """How many judge calls it takes to judge a program on these examples."""
+        return sum((program.digest, example.item) not in self._known for example in examples)
+
+    def start(self, program: Program, examples: Sequence[Example]) -> Judging:
+        """Judge a program on distinct examples; what is known or under way is not asked again."""
+        new = [example for example in examples if (program.digest, example.item) not in self._known]
+        if new:
+            wave = self._threads.submit(self._judge, program, new)
+            self._known |= {(program.digest, example.item): (wave, at) for at, example in enumerate(new)}
+        places = [self._known[program.digest, example.item] for example in examples]
+        return Judging(program, examples, places, len(new))
+
+    def _judge(self, program: Program, examples: Sequence[Example]) -> Judged:
+        judgments = self._study.plane.evaluate([JudgeCall(program, example) for example in examples])
+        scale = self._study.judge.task.scale
+        return Judged(judgments, [example_score(j, e, scale) for j, e in zip(judgments, examples, strict=True)])
