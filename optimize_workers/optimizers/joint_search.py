@@ -115,6 +115,7 @@ class JointSearch:
         self._programs = programs
         self._validation = validation
         self._size = size
+        self._max_trials = size.max_trials if len(programs) * len(programs[0]) > 1 else 0  # else nothing to choose
         self._judging = judging
         self._wait = wait
         self._spent = spent
@@ -157,7 +158,7 @@ class JointSearch:
 
     def _may_ask(self) -> bool:
         """A trial may cost a minibatch, and a full evaluation must be left after it."""
-        return self._num_asked < self._size.max_trials and self._left >= self._size.minibatch + len(self._validation)
+        return self._num_asked < self._max_trials and self._left >= self._size.minibatch + len(self._validation)
 
     def _ask(self) -> None:
         self._num_asked += 1

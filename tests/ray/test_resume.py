@@ -204,26 +204,21 @@ def check_resumed(optimize, endpoint, whole, optimizer, kill_it):
     assert missing <= asked_by_resumed <= missing + num_shared_calls(whole.candidates) < len(whole.keys)
 
 
-def test_a_killed_mipro_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(
-    optimize, endpoint, undisturbed
-):
-    check_resumed(optimize, endpoint, undisturbed("mipro"), "mipro", lambda *killed: kill_after_trials(*killed, 4))
-
-
+@pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
 @pytest.mark.parametrize(
     ("part", "num_parts"),
     [
-        *((part, 3) for part in range(3)),
+        *((part, 2) for part in range(2)),
         *(pytest.param(part, 10, marks=pytest.mark.nightly) for part in range(10)),
     ],
 )
-def test_a_gepa_search_killed_at_any_moment_resumes_to_the_same_result_and_pays_only_for_what_is_missing(
-    optimize, endpoint, undisturbed, part, num_parts
+def test_a_search_killed_at_any_moment_resumes_to_the_same_result_and_pays_only_for_what_is_missing(
+    optimize, endpoint, undisturbed, optimizer, part, num_parts
 ):
-    whole = undisturbed("gepa")
+    whole = undisturbed(optimizer)
     num_calls = moment(part, num_parts, len(whole.keys))
     print(f"seed {SEED}: kill -9 after {num_calls} of {len(whole.keys)} recorded calls")
-    check_resumed(optimize, endpoint, whole, "gepa", lambda *killed: kill_after_calls(*killed, num_calls))
+    check_resumed(optimize, endpoint, whole, optimizer, lambda *killed: kill_after_calls(*killed, num_calls))
 
 
 def test_a_run_is_not_resumed_with_another_config(optimize):

@@ -347,3 +347,15 @@ def test_proposals_see_no_validation_text():
     run(make_study(rate_well, reflect=reflect))
     assert prompts
     assert not any(e.item.document in prompt for e in DATA.val for prompt in prompts)
+
+
+# --- tokens that run out ---
+
+
+@pytest.mark.parametrize("max_tokens", [1_000, 20_000, 60_000])
+def test_tokens_that_run_out_end_the_search_with_what_was_found(max_tokens):
+    study = make_study(readable_with_demonstrations, budget=900, reflect=propose)
+    study.budget.max_tokens = max_tokens
+    result = run(study)
+    assert study.budget.used_tokens <= max_tokens
+    assert result.winner == PROGRAM or any(t.is_full and t.program == result.winner for t in result.trials)
