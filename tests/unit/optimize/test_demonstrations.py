@@ -1,5 +1,8 @@
 """Demonstrations: human ratings of training examples only, balanced, and the same for the same seed."""
 
+import json
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -11,7 +14,10 @@ from optimize_workers.dataset import SPLITS, Dataset, load_dataset
 from optimize_workers.demonstrations import (
     MAX_DOCUMENT_CHARS,
     MAX_EXPLANATION_CHARS,
+    MAX_TOKENS,
     draw_demonstration_sets,
+    draw_example_sets,
+    estimate_tokens,
     to_demonstration,
     usable_demonstrations,
 )
@@ -123,8 +129,6 @@ def test_no_document_of_another_split_is_ever_shown(tmp_path_factory, rows, seed
 
 def dataset_of(folder, rows) -> Dataset:
     """The data set of (document, split, rating, doc_id) rows, through a file as in real life."""
-    import json
-
     lines = [
         {"query": f"query {n}", "document": text, "rating": rating, "explanation": "why", "split": split}
         | ({"doc_id": doc_id} if doc_id else {})
@@ -138,3 +142,151 @@ def dataset_of(folder, rows) -> Dataset:
 def test_an_example_is_shown_with_its_first_reason():
     example = Example(Item("q", "d", "q1", "d1"), 2.0, ("first", "second"))
     assert to_demonstration(example).explanation == "first"
+
+
+# --- sets of examples ---
+
+
+def draw_examples(train=TRAIN, sizes=(4, 3, 5), num_sets=8, seed=0, **options):
+    return draw_example_sets(train, SCALE, num_sets=num_sets, sizes=sizes, seed=seed, **options)
+
+
+def test_sets_hold_training_examples_as_they_are():
+    assert all(example in TRAIN for chosen in draw_examples() for example in chosen)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 10])
+def test_a_set_of_examples_has_its_size_and_even_grades(size):
+    for chosen in draw_examples(sizes=(size,)):
+        counts = Counter(example.gold_rating for example in chosen)
+        assert len(chosen) == size
+        assert max(counts.values()) - min(counts[rating] for rating in SCALE.ratings) <= 1
+
+
+def test_a_grade_of_few_examples_holds_the_others_back():
+    train = [e for e in TRAIN if e.gold_rating != 2] + [make_example(2.0, number=99)]
+    for chosen in draw_examples(train, sizes=(12,)):
+        counts = Counter(example.gold_rating for example in chosen)
+        assert counts == {2: 1, 1: 2, 3: 2, 4: 2, 5: 2}
+
+
+def test_no_query_stands_twice_in_a_set_of_examples():
+    train = [make_example(float(n % 5 + 1), number=n, query_id=f"q{n % 3}") for n in range(60)]
+    for chosen in draw_examples(train, sizes=(6,)):
+        assert len({example.item.query_id for example in chosen}) == len(chosen) == 3
+
+
+def test_a_query_under_two_ids_stands_once_only():
+    train = [
+        Example(Item("same", f"document {n}", f"q{n}", f"d{n}"), float(n % 5 + 1), ("why",), split="train")
+        for n in range(20)
+    ]
+    assert {len(chosen) for chosen in draw_examples(train)} == {1}
+
+
+def test_the_sizes_of_example_sets_take_turns():
+    assert [len(chosen) for chosen in draw_examples(num_sets=5)] == [4, 3, 5, 4, 3]
+
+
+def test_a_set_of_examples_follows_seed_and_number_only():
+    assert draw_examples(seed=7) == draw_examples(seed=7, num_sets=20)[:8]
+    assert draw_examples(seed=7) != draw_examples(seed=8)
+
+
+def test_sets_of_examples_differ():
+    assert len(set(draw_examples())) == 8
+
+
+def test_the_same_sets_are_drawn_in_every_process():
+    program = (
+        "from tests.unit.optimize.test_demonstrations import draw_examples; "
+        "print([[e.item.doc_id for e in chosen] for chosen in draw_examples()])"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert outputs == {f"{[[e.item.doc_id for e in chosen] for chosen in draw_examples()]}\n"}
+
+
+def test_examples_without_usable_rating_or_reason_make_no_sets():
+    assert draw_examples([make_example(3.5), make_example(3.0, reason="")]) == []
+
+
+def test_where_reasons_are_not_needed_examples_without_one_are_used():
+    train = [make_example(float(n % 5 + 1), number=n, reason="") for n in range(20)]
+    assert draw_examples(train) == []
+    assert [len(chosen) for chosen in draw_examples(train, needs_reason=False, num_sets=3)] == [4, 3, 5]
+
+
+# --- coverage ---
+
+
+def test_the_examples_of_a_set_are_unlike_each_other():
+    topics = ["leave salary contract", "router cable network", "invoice refund payment", "garden tree flower"]
+    train = [
+        Example(Item(f"{topics[n % 4]} {n}", f"document {n}", f"q{n}", f"d{n}"), float(n // 4 % 2 + 4), ("why",))
+        for n in range(80)
+    ]
+    for chosen in draw_examples(train, sizes=(4,)):
+        assert len({example.item.query.split()[0] for example in chosen}) == 4
+
+
+def test_no_two_documents_of_a_set_are_near_copies():
+    text = " ".join(f"word{number}" for number in range(30))
+    train = [
+        make_example(float(n % 5 + 1), number=n, document=f"{text}, number {n}" if n % 2 else None) for n in range(60)
+    ]
+    for chosen in draw_examples(train, sizes=(6,)):
+        assert len(chosen) == 6
+        assert sum(example.item.document.startswith(text) for example in chosen) <= 1
+
+
+def test_near_copies_alone_make_sets_of_one():
+    text = " ".join(f"word{number}" for number in range(30))
+    train = [make_example(float(n % 5 + 1), number=n, document=f"{text}, number {n}") for n in range(20)]
+    assert {len(chosen) for chosen in draw_examples(train)} == {1}
+
+
+# --- length ---
+
+
+def lengthy(number, num_chars, gold=None):
+    """An example whose document has its own words and a length."""
+    return make_example(gold or number % 5 + 1.0, number=number, document=(f"w{number} " * num_chars)[:num_chars])
+
+
+@pytest.mark.parametrize("num_chars", [300, 700, 1_500, 4_000])
+def test_a_set_stays_within_its_tokens(num_chars):
+    drawn = draw_examples([lengthy(n, num_chars) for n in range(60)], sizes=(6,))
+    assert drawn
+    for chosen in drawn:
+        assert sum(estimate_tokens(to_demonstration(example)) for example in chosen) <= MAX_TOKENS
+
+
+def test_what_fits_no_prompt_is_not_shown():
+    assert draw_examples([lengthy(n, 3 * MAX_TOKENS) for n in range(60)]) == []
+
+
+def test_a_long_example_does_not_push_out_the_others():
+    train = [lengthy(n, 600) for n in range(40)] + [lengthy(n, 100) for n in range(40, 80)]
+    assert {len(chosen) for chosen in draw_examples(train, sizes=(10,))} == {10}
+
+
+def test_a_grade_of_long_documents_is_still_shown():
+    train = [lengthy(n, 1_500 if n % 5 == 0 else 100) for n in range(60)]
+    for chosen in draw_examples(train, sizes=(5,)):
+        assert {example.gold_rating for example in chosen} == {1, 2, 3, 4, 5}
+
+
+def test_long_examples_are_left_where_a_grade_has_short_ones():
+    train = [lengthy(n, 1_000 if n < 30 else 200) for n in range(70)]
+    assert {len(e.item.document) for chosen in draw_examples(train) for e in chosen} < set(range(300))
+
+
+@pytest.mark.parametrize("text", ["plain words", "\u9000\u8d27\u653f\u7b56", "\U0001f600", "a < b"])
+def test_tokens_are_estimated_from_bytes(text):
+    example = make_example(3.0, document=text * 100)
+    assert estimate_tokens(to_demonstration(example)) >= len((text * 100).encode()) / 3
