@@ -47,6 +47,18 @@ def check_demonstrations(program: Program, task: Task) -> None:
         raise ValueError(f"demonstration ratings {off_scale} are off scale {task.scale}")
 
 
+def check_explanations(program: Program, mode: AnswerMode) -> None:
+    """Raise ValueError if a demonstration lacks the explanation that a reply in the mode holds."""
+    if mode is AnswerMode.EXPECTED:
+        return
+    unexplained = [number for number, shown in enumerate(program.demonstrations, 1) if not shown.explanation]
+    if unexplained:
+        raise ValueError(
+            f"demonstrations {unexplained} have no explanation, which replies in mode '{mode}' hold; "
+            "add one to each, or judge in mode 'expected'"
+        )
+
+
 class Judge(BaseModel):
     """Everything that decides a judgment, as plain data."""
 
@@ -66,6 +78,7 @@ class Judge(BaseModel):
     @model_validator(mode="after")
     def _check_demonstrations(self) -> Judge:
         check_demonstrations(self.program, self.task)
+        check_explanations(self.program, self.mode)
         return self
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge import Judge, ModelIdentity, Sampling, check_demonstrations
+from judge_serve.judging.judge import Judge, ModelIdentity, Sampling, check_demonstrations, check_explanations
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Task
@@ -29,7 +29,14 @@ class JudgeFile(BaseModel):
         return self
 
     def judge(self, model: ModelIdentity, mode: AnswerMode) -> Judge:
-        """This judge on a model, in an answer mode."""
+        """This judge on a model, in an answer mode.
+
+        Raises: RefusedInputError if a demonstration lacks the explanation that replies in the mode hold.
+        """
+        try:
+            check_explanations(self.program, mode)
+        except ValueError as error:
+            raise RefusedInputError(f"judge file: {error}") from error
         return Judge(task=self.task, program=self.program, model=model, sampling=self.sampling, mode=mode)
 
 

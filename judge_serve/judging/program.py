@@ -19,14 +19,18 @@ _LINE_BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # whatever `st
 
 
 class Demonstration(BaseModel):
-    """A solved example shown to the model: always the human rating, always from the training split."""
+    """A solved example shown to the model: always the human rating, always from the training split.
+
+    Attributes:
+        explanation: the reason; empty only where replies hold none, as in mode `expected`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     query: str = Field(min_length=1)
     document: str = Field(min_length=1)
     rating: int
-    explanation: str = Field(min_length=1)
+    explanation: str = ""
 
 
 class Program(BaseModel):

@@ -230,6 +230,25 @@ def test_a_demonstration_off_the_scale_is_refused():
         Judge(task=task, program=Program(sections={"t": "x"}, demonstrations=(shown,)), model=ModelIdentity(name="m"))
 
 
+UNEXPLAINED = (
+    Demonstration(query="q", document="d", rating=3, explanation="e"),
+    Demonstration(query="q2", document="d2", rating=4),
+)
+
+
+@pytest.mark.parametrize("mode", [AnswerMode.GENERATE, AnswerMode.GUIDED])
+def test_a_demonstration_without_explanation_is_refused_where_replies_hold_one(mode):
+    program = Program(sections={"t": "x"}, demonstrations=UNEXPLAINED)
+    with pytest.raises(ValueError, match=rf"demonstrations \[2\] have no explanation.* mode '{mode}' .*'expected'"):
+        Judge(program=program, model=ModelIdentity(name="m"), mode=mode)
+
+
+def test_a_demonstration_without_explanation_shows_its_digit():
+    program = Program(sections={"t": "x"}, demonstrations=UNEXPLAINED)
+    judge = Judge(program=program, model=ModelIdentity(name="m"), mode=AnswerMode.EXPECTED)
+    assert [m["content"] for m in build_request(judge, ITEM).messages if m["role"] == "assistant"] == ["3", "4"]
+
+
 @pytest.mark.parametrize("sampling", [{"temperature": -0.1}, {"temperature": math.nan}, {"max_tokens": 0}])
 def test_impossible_sampling_is_refused(sampling):
     with pytest.raises(ValueError, match=next(iter(sampling))):

@@ -57,6 +57,14 @@ def test_a_file_becomes_a_judge_with_a_model(load):
     assert (judge.model.name, judge.mode, judge.task.name) == ("m", "guided", "support")
 
 
+@pytest.mark.parametrize("mode", [AnswerMode.GENERATE, AnswerMode.GUIDED])
+def test_a_file_without_explanations_becomes_no_judge_of_a_mode_that_writes_them(load, mode):
+    file = load(FULL.replace('explanation = "e"', ""))
+    assert file.judge(ModelIdentity(name="m"), AnswerMode.EXPECTED).program.demonstrations[0].explanation == ""
+    with pytest.raises(RefusedInputError, match=rf"demonstrations \[1\] have no explanation.* mode '{mode}'"):
+        file.judge(ModelIdentity(name="m"), mode)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

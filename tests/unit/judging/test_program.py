@@ -71,11 +71,21 @@ def test_a_bullet_is_one_line(bullet):
         Program(sections={"t": "x"}, bullets=(bullet,))
 
 
-@pytest.mark.parametrize("field", ["query", "document", "explanation"])
-def test_a_demonstration_has_all_its_texts(field):
-    texts = {"query": "q", "document": "d", "explanation": "e"} | {field: ""}
+@pytest.mark.parametrize("field", ["query", "document"])
+def test_a_demonstration_has_a_query_and_a_document(field):
+    texts = {"query": "q", "document": "d"} | {field: ""}
     with pytest.raises(ValueError, match=field):
         Demonstration(rating=3, **texts)
+
+
+def test_a_demonstration_may_lack_its_explanation():
+    assert Demonstration(query="q", document="d", rating=3).explanation == ""
+
+
+def test_the_digest_of_a_program_with_demonstrations_stays():
+    shown = Demonstration(query="q", document="d", rating=3, explanation="e")
+    program = Program(sections={"t": "x"}, bullets=("b",), demonstrations=(shown,))
+    assert program.digest == "39d2207dced899cf69f39adc35da7f8865222100c7c708d5d4a469dfe059364a"
 
 
 def test_the_instruction_is_all_sections_with_text():

@@ -142,6 +142,16 @@ def test_a_demonstration_off_the_scale_is_refused():
         Release.from_document(changed)
 
 
+def test_a_release_without_explanations_is_one_of_mode_expected_only():
+    changed = document()
+    changed["judge"]["program"]["demonstrations"][0]["explanation"] = ""
+    with pytest.raises(RefusedInputError, match=r"demonstrations \[1\] have no explanation"):
+        Release.from_document(changed)
+    changed["judge"]["mode"] = "expected"
+    release = Release.from_document(signed(changed))
+    assert Release.from_json(release.to_json()) == release
+
+
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\x00", "9" * 5_000, "'digest'"])
 def test_text_that_is_not_json_is_refused(text):
     with pytest.raises(RefusedInputError, match="not a JSON release document"):
