@@ -6,7 +6,7 @@ import heapq
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 
@@ -46,6 +46,9 @@ class ArmResult:
         test_nmse: of the returned program.
         rules: of the returned program.
         library_calls: what the library counted.
+        demonstrations: number of the returned program's.
+        stages_s: seconds of each stage of a search that has stages, from when it could begin to its end.
+        stage_ceilings_s: the same with latencies only, each stage on its own.
     """
 
     arm: str
@@ -60,6 +63,9 @@ class ArmResult:
     test_nmse: float
     rules: tuple[str, ...]
     library_calls: int
+    demonstrations: int = 0
+    stages_s: dict[str, float] = field(default_factory=dict)
+    stage_ceilings_s: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmarks.landscape_demonstrations import TOLERANCE, TYPICAL, Lesson, Shown, misled, share_left
 from benchmarks.landscape_texts import (
     DETAILS,
     FAILURES,
@@ -56,7 +57,12 @@ _SPACE = re.compile(r"\s+")
 
 
 class LandscapeConfig(BaseModel):
-    """A landscape: its seed, its sizes and the share of replies that hold no rating."""
+    """A landscape: its seed, its sizes, the share of replies that hold no rating, and what demonstrations do about it.
+
+    Attributes:
+        malformed_rate: share of the replies if nothing is shown.
+        malformed_left: share of those that each demonstration shown leaves; 1 repairs nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,16 +71,18 @@ class LandscapeConfig(BaseModel):
     num_val: int = Field(100, ge=1)
     num_test: int = Field(400, ge=1)
     malformed_rate: float = Field(0.01, ge=0.0, le=1.0)
+    malformed_left: float = Field(1.0, ge=0.0, le=1.0)
 
 
 class Traits(NamedTuple):
-    """What makes an example easy or hard; `noise` in rating units."""
+    """What makes an example easy or hard, and whether it is fit to be shown; `noise` in rating units."""
 
     gold: float
     failures: tuple[str, ...]
     sign: int
     difficulty: float
     noise: float
+    is_typical: bool
 
 
 class Reading(NamedTuple):
@@ -99,21 +107,24 @@ class Landscape:
         self.data = OptimizationData(self._make("train", self.config.num_train), self._make("val", self.config.num_val))
         self.test = self._make("test", self.config.num_test)
 
-    def read(self, rules: RuleSet, key: str) -> Reading:
-        """How a judge with these rules reads the example that carries the key."""
+    def read(self, rules: RuleSet, key: str, shown: Sequence[Shown] = ()) -> Reading:
+        """How a judge with these rules, shown these demonstrations, reads the example that carries the key."""
         traits = self._traits[key]
-        malformed, normal = draws(self.config.seed, "reading", *sorted(rules), key)[:2]
+        demonstrations = (f"{one.key}={one.rating}" for one in shown)
+        malformed, normal = draws(self.config.seed, "reading", *sorted(rules), *demonstrations, key)[:2]
         fresh = FRESH_NOISE * traits.difficulty * _NORMAL.inv_cdf(normal)
-        rating = SCALE.nearest(traits.gold + traits.sign * miss(rules, traits) + traits.noise + fresh)
-        return Reading(rating, malformed < self.config.malformed_rate, failures_left(rules, traits))
+        missed_by = miss(rules, traits, [self._lesson(one) for one in shown])
+        rating = SCALE.nearest(traits.gold + traits.sign * missed_by + traits.noise + fresh)
+        malformed_rate = self.config.malformed_rate * self.config.malformed_left ** len(shown)
+        return Reading(rating, malformed < malformed_rate, failures_left(rules, traits))
 
-    def nmse(self, rules: RuleSet, examples: Sequence[Example]) -> float:
-        """NMSE of a judge with these rules: 0-100, lower is better, a malformed reply counts 100."""
-        return 100.0 * (1.0 - fmean(self.scores(rules, examples)))
+    def nmse(self, rules: RuleSet, examples: Sequence[Example], shown: Sequence[Shown] = ()) -> float:
+        """NMSE of such a judge: 0-100, lower is better, a malformed reply counts 100."""
+        return 100.0 * (1.0 - fmean(self.scores(rules, examples, shown)))
 
-    def scores(self, rules: RuleSet, examples: Sequence[Example]) -> list[float]:
+    def scores(self, rules: RuleSet, examples: Sequence[Example], shown: Sequence[Shown] = ()) -> list[float]:
         """Score of every example: 1 - (gap / 4)^2, 0 for a malformed reply."""
-        readings = [self.read(rules, key_of(example.item.document)) for example in examples]
+        readings = [self.read(rules, key_of(example.item.document), shown) for example in examples]
         return [
             0.0 if reading.is_malformed else 1.0 - ((reading.rating - example.gold_rating) / SCALE.width) ** 2
             for reading, example in zip(readings, examples, strict=True)
@@ -122,6 +133,10 @@ class Landscape:
     def traits(self, example: Example) -> Traits:
         """What makes the example easy or hard."""
         return self._traits[key_of(example.item.document)]
+
+    def _lesson(self, shown: Shown) -> Lesson:
+        traits = self._traits[shown.key]
+        return Lesson(traits.failures, traits.is_typical and abs(shown.rating - traits.gold) <= TOLERANCE)
 
     def _make(self, split: str, count: int) -> tuple[Example, ...]:
         return tuple(self._make_example(split, number) for number in range(count))
@@ -140,6 +155,7 @@ class Landscape:
             sign=sign,
             difficulty=DIFFICULTY[0] + (DIFFICULTY[1] - DIFFICULTY[0]) * next(drawn),
             noise=OWN_NOISE * _NORMAL.inv_cdf(next(drawn)),
+            is_typical=draws(self.config.seed, "typical", key)[0] < TYPICAL,
         )
         self._traits[key] = traits
         query = f"{_choose(VERBS, next(drawn))} {_choose(TOPICS, next(drawn))} {_choose(DETAILS, next(drawn))}"
@@ -154,11 +170,11 @@ def failures_left(rules: RuleSet, traits: Traits) -> tuple[str, ...]:
     return tuple(name for name in traits.failures if not ENDED_BY[name] <= rules)
 
 
-def miss(rules: RuleSet, traits: Traits) -> float:
-    """How far the judge misses before noise, in rating units; rules that help never raise it, those that harm do."""
+def miss(rules: RuleSet, traits: Traits, lessons: Sequence[Lesson] = ()) -> float:
+    """How far the judge misses before noise, in rating units: help never raises it, harm never lowers it."""
     harmful = sum(1 for rule in rules & HARMFUL if touches(rule, traits))
-    sizes = sum(FAILURES[name].size for name in failures_left(rules, traits))
-    return traits.difficulty * (sizes + HARM * harmful)
+    sizes = sum(FAILURES[name].size * share_left(name, lessons) for name in failures_left(rules, traits))
+    return traits.difficulty * (sizes + HARM * harmful + misled(traits.failures, lessons))
 
 
 def touches(rule: str, traits: Traits) -> bool:

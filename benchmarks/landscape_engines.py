@@ -12,13 +12,14 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.landscape import ENDED_BY, Landscape, LandscapeConfig, draws, key_of, lognormal, rules_in
+from benchmarks.landscape_demonstrations import Shown
 from benchmarks.landscape_texts import FAILURES, FINE, REMARKS, RULES, SECTIONS, Kind
 from benchmarks.simulated_replies import num_tokens, write_prose
 from judge_serve.judging.engine import EngineReply, EngineRequest
@@ -26,6 +27,8 @@ from judge_serve.judging.engine import EngineReply, EngineRequest
 FITTING, IDLE = 0.4, 0.4  # shares of the proposals; the rest are harmful
 _FENCED = re.compile(r"```[a-z]*\n(.*?)\n?```", re.DOTALL)
 _DSPY_FIELD = re.compile(r"\[\[ ## current_instruction ## \]\]\n(.*?)\n\n\[\[ ## examples_with_feedback", re.DOTALL)
+
+_RATING = re.compile(r"(?:\brating\b\D{1,12}|^\s*)(\d+)")  # JSON, DSPy's field marker, or the number alone
 
 
 class LatencyConfig(BaseModel):
@@ -50,9 +53,9 @@ class LandscapeJudge:
         self._latency = latency
 
     def reply(self, request: EngineRequest) -> EngineReply:
-        """The reply of a judge with the rules that stand in the system turn."""
-        item = request.messages[-1]["content"]
-        reading = self._landscape.read(rules_in(request.messages[0]["content"]), key_of(item))
+        """The reply of a judge with the rules in the system turn, shown the turns before the last."""
+        system, *demonstrations, item = request.messages
+        reading = self._landscape.read(rules_in(system["content"]), key_of(item["content"]), shown_in(demonstrations))
         if reading.is_malformed and request.json_schema is None:
             text = write_prose(reading.rating, request.max_tokens).text
         else:
@@ -146,24 +149,8 @@ class ReflectionModel:
 
         Raises: ValueError if the prompt shows no section of the landscape.
         """
-        text = text_under_revision(prompt)
-        which, what, where = draws(self.seed, "reflection", prompt, str(occurrence))[:3]
-        kind = Kind.HELPS if which < FITTING else Kind.IDLE if which < FITTING + IDLE else Kind.HARMS
-        present = rules_in(text)
-        sections = [name for name, opening in SECTIONS.items() if opening in text]
-        open_rules = [name for name, rule in RULES.items() if rule.section in sections and name not in present]
-        if kind is Kind.HELPS:
-            weights = fitting_rules(prompt, open_rules)
-        else:
-            weights = {name: 1 for name in open_rules if RULES[name].kind is kind}
-        if weights:
-            rule = _draw_weighted(weights, what)
-            return Proposal(RULES[rule].kind, rule, add_line(text, RULES[rule].section, RULES[rule].text))
-        remarks = [remark for remark in REMARKS if remark not in text]
-        if not remarks:
-            return Proposal(Kind.IDLE, None, text)
-        section = sections[int(len(sections) * where)]
-        return Proposal(Kind.IDLE, None, add_line(text, section, remarks[int(len(remarks) * what)]))
+        drawn = draws(self.seed, "reflection", prompt, str(occurrence))[:3]
+        return draw_line(text_under_revision(prompt), thoughts_shown(prompt), drawn)
 
     def latency_s(self, prompt: str, occurrence: int = 0) -> float:
         """Seconds until the answer."""
@@ -178,15 +165,27 @@ class Reflected(NamedTuple):
     latency_s: float
 
 
+class PromptModel(Protocol):
+    """A model that completes prompts: a pure function of the prompt and how often it was asked before."""
+
+    def answer(self, prompt: str, occurrence: int = 0) -> str:
+        """The reply."""
+        ...
+
+    def latency_s(self, prompt: str, occurrence: int = 0) -> float:
+        """Seconds until the reply."""
+        ...
+
+
 class Reflecting:
-    """The reflection model for callers that wait in threads; counts how often a prompt is asked.
+    """A model that completes prompts, for callers that wait in threads; counts how often a prompt is asked.
 
     Args:
         model: what answers.
         on_call: told the latency of every request before it is answered.
     """
 
-    def __init__(self, model: ReflectionModel, on_call: Callable[[float], None] = lambda latency_s: None) -> None:
+    def __init__(self, model: PromptModel, on_call: Callable[[float], None] = lambda latency_s: None) -> None:
         self._model = model
         self._on_call = on_call
         self._times: Counter[str] = Counter()
@@ -208,6 +207,17 @@ class Reflecting:
         return Reflected(self._model.answer(prompt, occurrence), seconds)
 
 
+def shown_in(messages: Sequence[dict[str, str]]) -> tuple[Shown, ...]:
+    """The demonstrations in pairs of user and assistant turns, in our form or in DSPy's.
+
+    Raises: ValueError if a turn shows no document of the landscape, or no rating.
+    """
+    return tuple(
+        Shown(key_of(user["content"]), _rating_in(assistant["content"]))
+        for user, assistant in zip(messages[::2], messages[1::2], strict=True)
+    )
+
+
 def text_under_revision(prompt: str) -> str:
     """The instruction or section that a reflection prompt asks to rewrite."""
     fields = _DSPY_FIELD.findall(prompt)
@@ -217,9 +227,40 @@ def text_under_revision(prompt: str) -> str:
     raise ValueError(f"the reflection prompt shows no section of the landscape: {prompt[:300]!r}")
 
 
-def fitting_rules(prompt: str, open_rules: Sequence[str]) -> dict[str, int]:
-    """Rules that end a failure shown in a prompt, with how often it is shown."""
-    shown = {name: prompt.count(failure.thought) for name, failure in FAILURES.items()}
+def thoughts_shown(prompt: str) -> dict[str, int]:
+    """How often the judge's own words about each failure stand in a prompt."""
+    return {name: prompt.count(failure.thought) for name, failure in FAILURES.items()}
+
+
+def draw_line(text: str, shown: Mapping[str, int], drawn: Sequence[float]) -> Proposal:
+    """A text with one line more, of a kind drawn at the published shares.
+
+    Args:
+        text: holds the sections that a rule may join.
+        shown: how often each failure is shown, the weight of the rules that fit it.
+        drawn: three numbers in (0, 1): the kind, the rule or remark, the section of a remark.
+    """
+    which, what, where = drawn
+    kind = Kind.HELPS if which < FITTING else Kind.IDLE if which < FITTING + IDLE else Kind.HARMS
+    present = rules_in(text)
+    sections = [name for name, opening in SECTIONS.items() if opening in text]
+    open_rules = [name for name, rule in RULES.items() if rule.section in sections and name not in present]
+    if kind is Kind.HELPS:
+        weights = fitting_rules(shown, open_rules)
+    else:
+        weights = {name: 1 for name in open_rules if RULES[name].kind is kind}
+    if weights:
+        rule = _draw_weighted(weights, what)
+        return Proposal(RULES[rule].kind, rule, add_line(text, RULES[rule].section, RULES[rule].text))
+    remarks = [remark for remark in REMARKS if remark not in text]
+    if not remarks:
+        return Proposal(Kind.IDLE, None, text)
+    section = sections[int(len(sections) * where)]
+    return Proposal(Kind.IDLE, None, add_line(text, section, remarks[int(len(remarks) * what)]))
+
+
+def fitting_rules(shown: Mapping[str, int], open_rules: Sequence[str]) -> dict[str, int]:
+    """Rules that end a failure that is shown, with how often it is shown."""
     return {
         rule: times for name, times in shown.items() if times for rule in sorted(ENDED_BY[name]) if rule in open_rules
     }
@@ -232,6 +273,13 @@ def add_line(text: str, section: str, line: str) -> str:
         if SECTIONS[section] in paragraph:
             paragraphs[number] = f"{paragraph}\n- {line}"
     return "\n\n".join(paragraphs)
+
+
+def _rating_in(text: str) -> int:
+    found = _RATING.search(text)
+    if found is None:
+        raise ValueError(f"no rating in the demonstration {text[:200]!r}")
+    return int(found.group(1))
 
 
 def _draw_weighted(weights: dict[str, int], drawn: float) -> str:
