@@ -77,9 +77,11 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
             )
     judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
     dataset = load_dataset(config.data, judge.task.scale)
-    check_study(dataset.for_optimizers(), config.budget)
     dataset.require_split("test")
     _note_data(dataset, progress)
+    _note_near_copies(dataset, progress)
+    dataset.require_unseen(judge.program.demonstrations)
+    check_study(dataset.for_optimizers(judge.program.demonstrations), config.budget)
     registry = Registry(home())
     registry.releases()  # stores that cannot be reached are told before the search, not after it
     with (
@@ -134,7 +136,7 @@ def adapt_judge(
 ) -> Adapted:
     """Search on train and val, then compare baseline and winner on the test split."""
     name = judge.task.name
-    data = dataset.for_optimizers()
+    data = dataset.for_optimizers(judge.program.demonstrations)
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
     prices = config.prices_of(judge.model.name)
     plane = EvaluationPlane(judge, session.pool, budget, store=ledger, watcher=progress, prices=prices)
@@ -143,7 +145,7 @@ def adapt_judge(
         session.reflection_model,
         max_tokens=session.reflection_max_tokens,
         seed=config.seed,
-        examples=[*data.train, *data.val],
+        examples=[*dataset.by_split["train"], *data.val],  # with what the judge's own demonstrations show
         store=ledger,
         budget=budget,
         prices=config.prices_of(session.reflection_model.name),
@@ -338,4 +340,13 @@ def _note_data(dataset: Dataset, progress: Progress) -> None:
         progress.note(
             f"{len(dataset.crossing_queries)} queries occur in more than one split, such as {shown}; "
             "held-out figures may flatter, split by query instead"
+        )
+
+
+def _note_near_copies(dataset: Dataset, progress: Progress) -> None:
+    if dataset.near_copies:
+        shown = ", ".join(sorted(dataset.near_copies)[:3])
+        progress.note(
+            f"{len(dataset.near_copies)} documents of train are near copies of documents of val or test, such as "
+            f"{shown}; the search does without them"
         )

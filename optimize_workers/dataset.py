@@ -8,14 +8,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from judge_serve.judging.content_key import digest_of, digest_of_text
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.program import Demonstration
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
+from optimize_workers.near_copies import find_near_copies
 from optimize_workers.rows import Row, read_rows, refusal, require_text, storable
 
 SPLITS = ("train", "val", "test")
@@ -51,10 +54,44 @@ class Dataset:
         seen = Counter(query_id for rows in self.by_split.values() for query_id in {e.item.query_id for e in rows})
         return frozenset(query_id for query_id, num_splits in seen.items() if num_splits > 1)
 
-    def for_optimizers(self) -> OptimizationData:
-        """Train and val; demonstrations come from train rows whose document stays within one split."""
-        usable = tuple(e for e in self.by_split["train"] if e.item.doc_id not in self.crossing_docs)
+    @cached_property
+    def near_copies(self) -> frozenset[str]:
+        """Ids of further documents of train that are near copies of one of val or test; computed at first use."""
+        own = [e.item for e in self.by_split["train"] if e.item.doc_id not in self.crossing_docs]
+        documents = list(dict.fromkeys(item.document for item in own))
+        copies = {documents[number] for number in find_near_copies(documents, self._held_out())}
+        return frozenset(item.doc_id for item in own if item.document in copies)
+
+    def for_optimizers(self, shown: Sequence[Demonstration] = ()) -> OptimizationData:
+        """Train and val; whatever is in train may be shown in a prompt.
+
+        No document of another split is, nor a near copy; nor what the judge's own demonstrations show, as a pair under
+        judgment must not stand in its own prompt.
+        """
+        unfit, pairs = self.crossing_docs | self.near_copies, {(one.query, one.document) for one in shown}
+        usable = tuple(
+            e
+            for e in self.by_split["train"]
+            if e.item.doc_id not in unfit and (e.item.query, e.item.document) not in pairs
+        )
         return OptimizationData(train=usable, val=self.by_split["val"])
+
+    def require_unseen(self, shown: Sequence[Demonstration]) -> None:
+        """Raise RefusedInputError if the judge's own demonstrations show a document of val or test or a near copy."""
+        held_out = self._held_out()
+        found = find_near_copies([one.document for one in shown], held_out)
+        if found:
+            number = min(found)
+            example = list(held_out.values())[found[number]]
+            raise RefusedInputError(
+                f"{self.path}: demonstration {number + 1} of the judge shows document {example.item.doc_id!r} of split "
+                f"{example.split!r} or a near copy, which would flatter its figures; take the demonstration out of the "
+                "judge, or move the rows of that document to split 'train'"
+            )
+
+    def _held_out(self) -> dict[str, Example]:
+        """The examples of val and test by document."""
+        return {e.item.document: e for split in ("val", "test") for e in self.by_split[split]}
 
     def open_split(self, split: str, record_opening: Callable[[str], None]) -> tuple[Example, ...]:
         """Examples of a split; opening `test` is recorded with the data's fingerprint."""

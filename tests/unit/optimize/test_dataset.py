@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judge_serve.judging import RefusedInputError
+from judge_serve.judging import Demonstration, RefusedInputError
 from optimize_workers.dataset import draw_examples, load_dataset, load_items, split_of_query
 from tests.builders import SCALE, make_examples
 
@@ -270,6 +270,81 @@ def test_a_document_crosses_splits_under_another_id_too(tmp_path):
 def test_a_document_repeated_within_a_split_does_not_cross(tmp_path):
     rows = [*ROWS, {**ROWS[1], "document": ROWS[0]["document"]}]
     assert load(tmp_path, rows).crossing_docs == frozenset()
+
+
+# --- near copies ---
+
+LONG_TEXT = " ".join(f"word{number}" for number in range(30))
+COPIES = [LONG_TEXT.upper() + "!", f"Now {LONG_TEXT}", LONG_TEXT.replace("word12 ", ""), f"{LONG_TEXT} {LONG_TEXT}"]
+
+
+@pytest.mark.parametrize("copy", COPIES)
+@pytest.mark.parametrize("held_out", [3, 5], ids=["val", "test"])
+def test_a_near_copy_of_a_held_out_document_leaves_train(tmp_path, copy, held_out):
+    rows = [dict(row) for row in ROWS]
+    rows[0] |= {"document": copy, "doc_id": "copy"}
+    rows[held_out]["document"] = LONG_TEXT
+    dataset = load(tmp_path, rows)
+    assert dataset.near_copies == {"copy"}
+    assert [e.item.query_id for e in dataset.for_optimizers().train] == ["q1", "q2"]
+
+
+def test_a_near_copy_leaves_train_under_all_its_ids(tmp_path):
+    rows = [dict(row) for row in ROWS]
+    for number in (0, 1):
+        rows[number] |= {"document": COPIES[0], "doc_id": f"copy-{number}"}
+    rows[5]["document"] = LONG_TEXT
+    dataset = load(tmp_path, rows)
+    assert dataset.near_copies == {"copy-0", "copy-1"}
+    assert [e.item.query_id for e in dataset.for_optimizers().train] == ["q2"]
+
+
+def test_a_document_that_crosses_splits_is_no_near_copy_too(tmp_path):
+    dataset = load(tmp_path, [*ROWS, {**ROWS[5], "document": ROWS[0]["document"]}])
+    assert len(dataset.crossing_docs) == 1
+    assert dataset.near_copies == frozenset()
+
+
+def test_near_copies_within_train_stay(tmp_path):
+    rows = [{**ROWS[0], "document": LONG_TEXT}, {**ROWS[1], "document": COPIES[0]}, *ROWS[2:]]
+    dataset = load(tmp_path, rows)
+    assert dataset.near_copies == frozenset()
+    assert len(dataset.for_optimizers().train) == 3
+
+
+# --- demonstrations that the judge brings along ---
+
+
+def shown(document, query="query 0"):
+    return Demonstration(query=query, document=document, rating=3, explanation="why")
+
+
+def test_what_the_judge_shows_of_train_leaves_train(tmp_path):
+    dataset = load(tmp_path, ROWS)
+    dataset.require_unseen([shown("document 0")])
+    assert [e.item.query_id for e in dataset.for_optimizers([shown("document 0")]).train] == ["q1", "q2"]
+
+
+def test_another_pair_of_a_shown_document_stays_in_train(tmp_path):
+    dataset = load(tmp_path, ROWS)
+    assert len(dataset.for_optimizers([shown("document 0", query="query 1")]).train) == 3
+
+
+@pytest.mark.parametrize(("held_out", "split"), [(3, "val"), (5, "test")])
+@pytest.mark.parametrize("text", [LONG_TEXT, *COPIES])
+def test_a_judge_that_shows_a_held_out_document_is_refused(tmp_path, held_out, split, text):
+    rows = [dict(row) for row in ROWS]
+    rows[held_out] |= {"document": LONG_TEXT, "doc_id": "held"}
+    message = (
+        rf"data\.jsonl: demonstration 2 of the judge shows document 'held' of split '{split}' or a near copy, .*"
+        "take the demonstration out of the judge"
+    )
+    with pytest.raises(RefusedInputError, match=message):
+        load(tmp_path, rows).require_unseen([shown("document 0"), shown(text)])
+
+
+def test_a_judge_without_demonstrations_shows_nothing(tmp_path):
+    load(tmp_path, ROWS).require_unseen([])
 
 
 # --- drawing and items ---
