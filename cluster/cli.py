@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cluster.bullets_cli import bullets_app
 from cluster.configs import (
     CommandConfig,
     DemoConfig,
@@ -50,6 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ledger_app)
+app.add_typer(bullets_app)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
 Model = Annotated[

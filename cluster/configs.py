@@ -110,6 +110,16 @@ class OptimizeConfig(RunConfig):
         return self.price.get(model) or prices_of(model)
 
 
+class AblateConfig(CommandConfig):
+    """Config of `bullets ablate`; `model` says where the model of the release is, needed for a folder only."""
+
+    data: str
+    release: str
+    model: str | None = None
+    split: str = Field("val", pattern=SPLIT_PATTERN)
+    limit: int | None = Field(None, ge=1)
+
+
 class DemoConfig(CommandConfig):
     """Config of `demo`."""
 

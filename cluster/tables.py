@@ -103,6 +103,23 @@ def forget_table(result: dict[str, Any]) -> None:
         _print(f"still holds  {path}; look at it and delete it")
 
 
+def ablation_table(result: dict[str, Any]) -> None:
+    """What each bullet of a release does to its NMSE."""
+    dataset = result["dataset"]
+    title = f"release {result['release']}, {dataset['n']} {dataset['split']} pairs, NMSE {result['nmse']:.1f}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("bullet")
+    table.add_column("adds to NMSE", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("verdict")
+    for bullet in result["bullets"]:
+        low, high = bullet["ci95"]
+        table.add_row(
+            Text(bullet["text"]), f"{bullet['delta_nmse']:+.2f}", f"{low:+.2f} to {high:+.2f}", bullet["verdict"]
+        )
+    _print(table)
+
+
 def plain_table(result: dict[str, Any]) -> None:
     """Key and value, one a line."""
     for key, value in result.items():
