@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
-import numpy.typing as npt
 
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Demonstration
 from judge_serve.judging.rendering import render_answer, render_item
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
-from optimize_workers.guardrails.wording import normalised, words_of
 from optimize_workers.near_copies import are_near_copies, shingles_of
+from optimize_workers.word_vectors import Vectors, word_vectors
 
 MAX_DOCUMENT_CHARS = 700  # of a demonstration; longer documents make poor, costly demonstrations
 MAX_EXPLANATION_CHARS = 200
@@ -27,9 +24,6 @@ MAX_PER_GRADE = 1_000  # by the seed, of more
 NUM_OPTIONS = 16  # of which the one least like those chosen already is taken: few enough that sets differ
 _BYTES_PER_TOKEN = 3  # English has four and more, and most scripts have three bytes a character
 _TOKENS_PER_TURN = 8  # what a chat template puts around a message
-_VECTOR_SIZE = 256
-
-Vectors = npt.NDArray[np.float64]
 
 
 def usable_demonstrations(train: Sequence[Example], scale: Scale) -> list[Example]:
@@ -150,7 +144,7 @@ class _Pool:
     Attributes:
         by_grade: their numbers, of each grade that there is.
         tokens: `estimate_tokens` of each.
-        vectors: see `_vectors_of`.
+        vectors: see `word_vectors`.
     """
 
     examples: list[Example]
@@ -169,7 +163,7 @@ def _pool(examples: list[Example]) -> _Pool:
     for number, example in enumerate(examples):
         by_grade[int(example.gold_rating)].append(number)
     tokens = [estimate_tokens(to_demonstration(example)) for example in examples]
-    return _Pool(examples, by_grade, tokens, _vectors_of([f"{e.item.query} {e.explanation}" for e in examples]))
+    return _Pool(examples, by_grade, tokens, word_vectors([f"{e.item.query} {e.explanation}" for e in examples]))
 
 
 def _draw_set(pool: _Pool, size: int, rng: np.random.Generator) -> tuple[Example, ...]:
@@ -207,19 +201,3 @@ def _draw_option(
                 if pool.is_apart(number, chosen):
                     return number
     return None
-
-
-def _vectors_of(texts: Sequence[str]) -> Vectors:
-    """Unit vectors, shape (n, `_VECTOR_SIZE`): words weighted by their rarity, each hashed to one place and a sign."""
-    word_ids: defaultdict[str, int] = defaultdict(count().__next__)
-    spoken = [[word_ids[word] for word in dict.fromkeys(words_of(normalised(text).casefold()))] for text in texts]
-    words = np.array([word for ids in spoken for word in ids], dtype=np.int64)
-    text_of = np.repeat(np.arange(len(texts)), np.array([len(ids) for ids in spoken], dtype=np.int64))
-    rarity = np.log(len(texts) / np.bincount(words, minlength=len(word_ids))) + 1.0
-    hashes = np.array([zlib.crc32(word.encode()) for word in word_ids], dtype=np.int64)
-    signs = np.where(hashes // _VECTOR_SIZE % 2, 1.0, -1.0)
-    places = text_of * _VECTOR_SIZE + (hashes % _VECTOR_SIZE)[words]
-    sums = np.bincount(places, weights=(rarity * signs)[words], minlength=len(texts) * _VECTOR_SIZE)
-    vectors: Vectors = sums.reshape(len(texts), _VECTOR_SIZE).astype(np.float64)  # of no word it would be integers
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
-    return vectors
