@@ -37,8 +37,8 @@ def forget_document(doc_id: str, ledger: Ledger, home: Path) -> dict[str, Any]:
         ledger: knows the judgments, the reflections and the folders of runs.
         home: of this user's state; MLflow keeps copies of reports and releases there.
 
-    Returns: `doc_id`, numbers of `judgments` emptied and `reflections` deleted, `files_rewritten`, and `still_hold`,
-        the files with the text that a person has to look at.
+    Returns: `doc_id`, numbers of `judgments` and `review_events` emptied and `reflections` deleted, `files_rewritten`,
+        and `still_hold`, the files with the text that a person has to look at.
 
     Raises: RefusedInputError if neither the ledger nor any run knows the document.
     """
@@ -68,7 +68,7 @@ def forget_document(doc_id: str, ledger: Ledger, home: Path) -> dict[str, Any]:
             logger.warning("%s cannot be rewritten (%s)", table, error)
             holding.append(table)
     forgotten = ledger.forget(doc_id)
-    if not (affected or forgotten.judgments or forgotten.reflections):
+    if not (affected or any(forgotten)):
         raise RefusedInputError(
             f"document {doc_id!r} is neither in the ledger nor in a folder of its runs; check the id (column doc_id)"
         )

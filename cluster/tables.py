@@ -87,6 +87,7 @@ def ledger_table(result: dict[str, Any]) -> None:
     tokens = result["reflection_prompt_tokens"], result["reflection_completion_tokens"]
     _print(f"reflections    {result['reflections']:,} ({tokens[0]:,} prompt and {tokens[1]:,} completion tokens)")
     _print(f"runs           {result['runs']:,}")
+    _print(f"reviews        {result['review_events']:,} actions")
     _print(f"test openings  {result['test_openings']:,}")
     if result["judgments"]:
         _print(f"stored         {result['first_stored_at']} to {result['last_stored_at']}")
@@ -97,6 +98,7 @@ def forget_table(result: dict[str, Any]) -> None:
     """What was forgotten, and the files that a person has to look at."""
     _print(f"judgments    {result['judgments']} emptied")
     _print(f"reflections  {result['reflections']} deleted")
+    _print(f"reviews      {result['review_events']} actions emptied")
     for path in result["files_rewritten"]:
         _print(f"rewritten    {path}")
     for path in result["still_hold"]:

@@ -165,3 +165,21 @@ run_folders = Table(
     _required("recorded_at", UtcTime),
     Index("run_folders_path_digest", "path_digest", unique=True),
 )
+
+# only ever added to; forgetting a document empties payloads
+review_events = Table(
+    "review_events",
+    metadata,
+    _id(),
+    _required("run", AnyText),
+    _required("query_id", AnyText),
+    _required("doc_id", AnyText),
+    _required("split", AnyText),
+    _required("kind", AnyText),
+    _required("payload", AnyText),
+    _required("author", AnyText),
+    _required("done_at", UtcTime),
+    Column("undoes", BigInteger),
+    Index("review_events_run", "run", postgresql_using="hash"),
+    Index("review_events_doc_id", "doc_id", postgresql_using="hash"),
+)

@@ -21,9 +21,11 @@ from optimize_workers.ledger.inserting import insert_new, storable_time
 from optimize_workers.ledger.judgments import AddedJudgment, find_judgments, insert_judgments
 from optimize_workers.ledger.migrating import open_store
 from optimize_workers.ledger.reflections import AddedReflection, find_reflection, insert_reflections
+from optimize_workers.ledger.review_events import find_review_events, insert_review_events
 from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
 from optimize_workers.ledger.writer import Writer
 from optimize_workers.reflection import Reflection
+from optimize_workers.reviewing import ReviewEvent
 
 
 class Ledger:
@@ -102,6 +104,14 @@ class Ledger:
         query = select(run_folders.c.path).order_by(run_folders.c.id)
         return self._database.read(lambda connection: list(connection.execute(query).scalars()))
 
+    def add_review_events(self, events: Sequence[ReviewEvent]) -> list[int]:
+        """Store all of these events at once, or none; returns the numbers that they were given, rising."""
+        return self._database.write(lambda connection: insert_review_events(connection, events))
+
+    def review_events(self, run: str | None = None) -> list[ReviewEvent]:
+        """The events of a run's folder, or of all runs and imports, in the order of their numbers."""
+        return self._database.read(lambda connection: find_review_events(connection, run))
+
     def stats(self) -> dict[str, Any]:
         """What is stored, as JSON: counts, tokens in total and by model and mode, first and last time, size."""
         self.flush()
@@ -120,7 +130,7 @@ class Ledger:
         return upkeep.export(self._database, path)
 
     def forget(self, doc_id: str) -> upkeep.Forgotten:
-        """Empty the texts of a document's judgments, keep their figures; delete reflections that were shown it."""
+        """Empty the texts of a document's judgments and review events; delete reflections that were shown it."""
         self.flush()
         return upkeep.forget(self._database, doc_id)
 

@@ -16,11 +16,13 @@ from judge_serve.judging.parsing import storable
 from optimize_workers.ledger.database import Database
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.reflections import delete_reflections
+from optimize_workers.ledger.review_events import empty_review_events
 from optimize_workers.ledger.schema import (
     judgments,
     metadata,
     reflection_documents,
     reflections,
+    review_events,
     run_folders,
     split_openings,
 )
@@ -53,10 +55,11 @@ EXPORT_SCHEMA = pa.schema(_EXPORT_COLUMNS)
 
 
 class Forgotten(NamedTuple):
-    """How many judgments lost their texts, and how many reflections were deleted."""
+    """How many judgments lost their texts, how many reflections were deleted, how many review events lost theirs."""
 
     judgments: int
     reflections: int
+    review_events: int = 0
 
 
 def stats(database: Database) -> dict[str, Any]:
@@ -115,7 +118,8 @@ def forget(database: Database, doc_id: str) -> Forgotten:
     def empty(connection: Connection) -> Forgotten:
         num_judgments = connection.execute(emptied).rowcount
         keys = list(connection.execute(shown).scalars())
-        return Forgotten(num_judgments, delete_reflections(connection, reflections.c.key.in_(keys)))
+        num_reflections = delete_reflections(connection, reflections.c.key.in_(keys))
+        return Forgotten(num_judgments, num_reflections, empty_review_events(connection, doc_id))
 
     forgotten = database.write(empty)
     _tidy(database)
@@ -154,6 +158,7 @@ def _counted(connection: Connection) -> dict[str, Any]:
         "reflection_prompt_tokens": int(written[1] or 0),
         "reflection_completion_tokens": int(written[2] or 0),
         "runs": _count(connection, run_folders),
+        "review_events": _count(connection, review_events),
         "test_openings": _count(connection, split_openings),
         "first_stored_at": first and first.isoformat(),
         "last_stored_at": last and last.isoformat(),

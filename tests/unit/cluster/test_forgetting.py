@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import markupsafe
 import pyarrow as pa
@@ -13,6 +14,7 @@ from cluster.forgetting import OPENING_CHARS, forget_document
 from cluster.run_folder import RunFolder
 from judge_serve.judging import RefusedInputError
 from optimize_workers.ledger import Ledger, Reflection
+from optimize_workers.reviewing import EventKind, ReviewEvent
 from tests.builders import make_example, make_judgment
 
 SECRET = 'Leocadia\'s "salary" <b>is</b>\n72k & rising, für immer'
@@ -100,8 +102,12 @@ def test_shards_without_documents_are_emptied_too(tmp_path, ledger, home):
 def test_the_ledger_forgets_as_well(ledger, home):
     ledger.add([(KEY, replace(make_judgment(), doc_id="d0"))], revision="r")
     ledger.add_reflection(KEY, Reflection("t", 1, 1), model="m", revision="r", doc_ids=["d0"])
+    event = ReviewEvent("run", "q", "d0", "train", EventKind.EXPLAINED, {"text": SECRET}, "ada", datetime.now(UTC))
+    ledger.add_review_events([event])
     told = forget_document("d0", ledger, home)
-    assert told == {"doc_id": "d0", "judgments": 1, "reflections": 1, "files_rewritten": [], "still_hold": []}
+    counts = {"judgments": 1, "reflections": 1, "review_events": 1}
+    assert told == {"doc_id": "d0", **counts, "files_rewritten": [], "still_hold": []}
+    assert [event.text for event in ledger.review_events()] == [""]
     assert ledger.find([KEY])[KEY].raw_reply == ""
     assert ledger.find_reflection(KEY) is None
 

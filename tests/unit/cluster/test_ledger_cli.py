@@ -138,7 +138,8 @@ def test_export_writes_parquet_only(tmp_path):
 @pytest.mark.usefixtures("filled")
 def test_forget_empties_the_texts_of_one_document():
     result = told("forget", "--doc-id", "d1")
-    assert result == {"doc_id": "d1", "judgments": 2, "reflections": 1, "files_rewritten": [], "still_hold": []}
+    counts = {"judgments": 2, "reflections": 1, "review_events": 0}
+    assert result == {"doc_id": "d1", **counts, "files_rewritten": [], "still_hold": []}
     assert told("stats")["forgotten"] == 2
     assert "judgments    1 emptied" in run("forget", "--doc-id", "d2").stdout
 
