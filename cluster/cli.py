@@ -24,6 +24,7 @@ from cluster.configs import (
 from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
+from cluster.review_cli import review
 from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, run_command
 from judge_serve.judging.judgment import AnswerMode
 
@@ -51,6 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ledger_app)
+app.command()(review)
 app.add_typer(bullets_app)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from cluster.progress import Progress
 from cluster.registry import DEFAULT_NAME, PREVIOUS, Registered, Registry
 from cluster.serve_state import ServeState, clear_state, read_state, started_at, write_state
 from cluster.session import check_gpus, prepare_models
+from cluster.signals import stop_on_signals
 from cluster.stores import resolve_release
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
@@ -83,7 +83,7 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
         try:
             _await_live(release, progress)
             progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
-            (stop or _stop_on_signals()).wait()
+            (stop or stop_on_signals()).wait()
             progress.phase("stopping")
         finally:
             clear_state(home())
@@ -212,10 +212,3 @@ def _require_running() -> ServeState:
     if state is None:
         raise RefusedInputError("no endpoint runs; start one with 'relevance-judge serve'")
     return state
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

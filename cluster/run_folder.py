@@ -127,6 +127,7 @@ class RunFolder:
                 "query": e.item.query,
                 "document": e.item.document,
                 "gold_rating": e.gold_rating,
+                "gold_ratings": list(e.gold_ratings),
                 "explanations": list(e.explanations),
                 "split": e.split,
             }

@@ -21,7 +21,9 @@ DOORS = {
     "mlflow": ("cluster/registry.py",),
     "sqlalchemy": ("optimize_workers/ledger/",),
     "alembic": ("optimize_workers/ledger/",),
-    "fastapi": ("judge_serve/serving/",),
+    "fastapi": ("judge_serve/serving/", "cluster/review/"),
+    "uvicorn": ("cluster/review/serving.py",),
+    "jinja2": ("cluster/report/", "cluster/review/"),
     "typer": ("cluster/",),
     "pyarrow": ("optimize_workers/rows.py", "optimize_workers/ledger/", "cluster/"),
 }

@@ -1,0 +1,1 @@
+"""The review page: people read disagreements on this machine, explain them and decide on bullets."""

@@ -1,0 +1,100 @@
+"""The review page as a FastAPI application: routes over a desk, behind the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+
+from cluster.review.desk import Desk, RefusedActionError, Written
+from cluster.review.door import Door, read_form
+from cluster.review.exporting import export_lines
+from cluster.review.pages import Pages
+from optimize_workers.ledger import LedgerError
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def build_app(desk: Desk, door: Door) -> FastAPI:
+    """The application; it holds no state but the desk's."""
+    app = FastAPI(title="relevance-judge review", openapi_url=None, docs_url=None, redoc_url=None)
+    pages = Pages(desk, door.form_token)
+    app.middleware("http")(door.check)
+    app.add_exception_handler(LedgerError, _on_ledger_error)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+    @app.get("/", response_class=HTMLResponse)
+    def queue(request: Request) -> str:
+        return pages.queue(pages.chosen(request.query_params))
+
+    @app.get("/pair/{number}")
+    def pair(request: Request, number: int) -> Response:
+        if not 0 <= number < len(desk.entries):
+            return PlainTextResponse(f"no pair {number} in this queue of {len(desk.entries)}", 404)
+        is_whole = request.query_params.get("whole") == "1"
+        return HTMLResponse(pages.pair(number, pages.chosen(request.query_params), is_whole=is_whole))
+
+    @app.get("/bias", response_class=HTMLResponse)
+    def bias() -> str:
+        return pages.bias()
+
+    @app.get("/export.jsonl")
+    def export() -> Response:
+        content = "".join(export_lines(desk.events()))
+        headers = {"Content-Disposition": 'attachment; filename="review.jsonl"'}
+        return Response(content, media_type="application/x-ndjson", headers=headers)
+
+    @app.post("/pair/{number}")
+    async def act(request: Request, number: int) -> Response:
+        return await _with_form(request, lambda form: _act(request, number, form))
+
+    @app.post("/undo")
+    async def undo(request: Request) -> Response:
+        return await _with_form(request, lambda _form: _undo(request))
+
+    async def _with_form(request: Request, work: Callable[[dict[str, str]], Response]) -> Response:
+        try:
+            form = await read_form(request)
+        except ValueError as error:
+            return PlainTextResponse(f"the form cannot be read: {error}", 422)
+        if not door.accepts_form(form.get("form_token", "")):
+            return PlainTextResponse("this form is of an older page; load the page again", 403)
+        return await run_in_threadpool(work, form)
+
+    def _act(request: Request, number: int, form: dict[str, str]) -> Response:
+        if not 0 <= number < len(desk.entries):
+            return PlainTextResponse(f"no pair {number} in this queue of {len(desk.entries)}", 404)
+        chosen = pages.chosen(request.query_params)
+        around = [entry.number for entry in pages.shown(chosen, desk.reviews())]  # before the pair leaves the filter
+        seen = form.get("seen", "")
+        written = Written(
+            form.get("explanation", ""), form.get("bullet", ""), int(seen) if seen.isdecimal() and len(seen) < 19 else 0
+        )
+        action = form.get("action", "save")
+        try:
+            desk.act(number, action, written)
+        except RefusedActionError as error:
+            page = pages.pair(number, chosen, is_whole=False, refused=str(error), written=written)
+            return HTMLResponse(page, 422)
+        following = None if action == "save" else pages.after(number, around)
+        return _to(number if following is None else following, chosen)
+
+    def _undo(request: Request) -> Response:
+        return _to(desk.undo(), pages.chosen(request.query_params))
+
+    return app
+
+
+def _to(number: int | None, chosen: dict[str, str]) -> Response:
+    """To a pair, or to the queue where there is none."""
+    query = f"?{urlencode(chosen)}" if chosen else ""
+    return RedirectResponse(f"/{query}" if number is None else f"/pair/{number}{query}", 303)
+
+
+async def _on_ledger_error(_request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"nothing was stored: {error}", 503)

@@ -1,0 +1,199 @@
+"""The review desk: the queue of a run's pairs, their state, and the actions of people on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+from cluster.recorded_run import RecordedRun
+from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.task import Example
+from optimize_workers.evidence.bias import BiasTable, bias_tables
+from optimize_workers.evidence.disagreement import UNREADABLE, Compared, compare_pairs, sample_disagreements
+from optimize_workers.evidence.suspicion import suspected_labels
+from optimize_workers.guardrails import Guardrails, Refusal
+from optimize_workers.reviewing import (
+    MAX_EXPLANATION_CHARS,
+    EventKind,
+    PairKey,
+    Review,
+    ReviewEvent,
+    last_action,
+    one_line,
+    reviews_of,
+)
+
+ACTIONS = {
+    "save": None,
+    "accept": EventKind.ACCEPTED,
+    "reject": EventKind.REJECTED,
+    "label_wrong": EventKind.LABEL_WRONG,
+}
+
+
+class EventStore(Protocol):
+    """Where events are kept; the ledger implements it."""
+
+    def add_review_events(self, events: Sequence[ReviewEvent]) -> list[int]:
+        """Store all of them at once, or none."""
+        ...
+
+    def review_events(self, run: str | None = None) -> list[ReviewEvent]:
+        """The events of a run in their order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A pair in the queue; `number` counts from 0, `doubts` say why its label is suspected."""
+
+    number: int
+    key: PairKey
+    example: Example
+    judgment: Judgment
+    compared: Compared
+    doubts: tuple[str, ...]
+
+
+class Written(NamedTuple):
+    """What stands in the two text fields of a pair, and the number of the pair's last event when they were shown."""
+
+    explanation: str
+    bullet: str
+    seen: int
+
+
+class RefusedActionError(ValueError):
+    """An action that cannot be done; the message says what to do instead."""
+
+
+class Desk:
+    """The queue of one run for one author.
+
+    Its order follows from the run alone: first the sampled disagreements, then other pairs whose label is suspected,
+    then pairs on which something was done before.
+    """
+
+    def __init__(
+        self,
+        run: RecordedRun,
+        store: EventStore,
+        author: str,
+        limit: int,
+        beside: Sequence[Judgment] = (),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Sample the queue.
+
+        Args:
+            run: whose pairs are reviewed.
+            store: of the events.
+            author: under whose name actions are stored.
+            limit: disagreements at most, and as many suspected labels.
+            beside: judgments of other judges on these pairs, for finding suspected labels.
+            clock: tells the time, with a time zone.
+        """
+        self.run = run
+        self.author = author
+        self._store = store
+        self._clock = clock
+        compared = compare_pairs(run.judgments, run.examples, run.judge.task.scale)
+        doubts = suspected_labels(run.examples, [*run.judgments, *run.others, *beside])
+        places = [one.place for one in sample_disagreements(compared, run.examples, limit)]
+        keys = [(e.item.query_id, e.item.doc_id) for e in run.examples]
+        places += [place for place, key in enumerate(keys) if key in doubts][:limit]
+        places += [place for place, key in enumerate(keys) if PairKey(str(run.path), *key) in self.reviews()]
+        self.entries = [
+            Entry(
+                number,
+                PairKey(str(run.path), *keys[place]),
+                run.examples[place],
+                run.judgments[place],
+                compared[place],
+                doubts.get(keys[place], ()),
+            )
+            for number, place in enumerate(dict.fromkeys(places))
+        ]
+        self.num_unreadable = sum(one.direction == UNREADABLE for one in compared)
+        self.num_pairs = len(compared)
+
+    @cached_property
+    def guard(self) -> Guardrails:
+        """What refuses bullets, as in a search."""
+        judge = self.run.judge
+        own_texts = [judge.task.description]
+        return Guardrails(judge.task.scale, judge.program.instruction, self.run.examples, own_texts)
+
+    @cached_property
+    def bias(self) -> list[BiasTable]:
+        """Where the run's judge is off on the average."""
+        return bias_tables(self.run.judgments, self.run.examples, self.run.judge.task.scale)
+
+    def events(self) -> list[ReviewEvent]:
+        """What was done to this run's pairs, by anybody."""
+        return self._store.review_events(str(self.run.path))
+
+    def reviews(self) -> dict[PairKey, Review]:
+        """The state of the pairs that something was done to."""
+        return reviews_of(self.events())
+
+    def refusal(self, bullet: str) -> Refusal | None:
+        """Why a bullet would be refused, if it would."""
+        return self.guard.explain(bullet) if bullet else None
+
+    def act(self, number: int, action: str, written: Written) -> None:
+        """Store what changed in the texts, and the decision, as one.
+
+        Raises: RefusedActionError if the action is unknown or cannot be done with this bullet, or if somebody else
+            changed the pair meanwhile; nothing is stored.
+        """
+        if action not in ACTIONS:
+            raise RefusedActionError(f"unknown action {action!r}; use one of {', '.join(ACTIONS)}")
+        entry = self.entries[number]
+        review = self.reviews().get(entry.key, Review())
+        if review.events and review.events[-1].number > written.seen and review.events[-1].author != self.author:
+            raise RefusedActionError(f"{review.events[-1].author} changed this pair meanwhile; load the page again")
+        events = self._changes(entry, review, written)
+        decision = ACTIONS[action]
+        if decision is not None:
+            events.append(self._event(entry, decision))
+        if decision is EventKind.ACCEPTED:
+            after = reviews_of([*review.events, *events])[entry.key]
+            if not after.bullet:
+                raise RefusedActionError("there is no bullet to accept; write an explanation or a bullet first")
+            refused = self.refusal(after.bullet)
+            if refused:
+                raise RefusedActionError(f"the guardrails refuse this bullet, {refused.reason}: {refused.detail}")
+        if events:
+            self._store.add_review_events(events)
+
+    def undo(self) -> int | None:
+        """Undo this author's last action on the run; returns the entry that it was on, None if there was nothing."""
+        last = last_action(self.events(), self.author)
+        if last is None:
+            return None
+        undone = replace(last, kind=EventKind.UNDONE, payload={}, at=self._clock(), number=0, undoes=last.number)
+        self._store.add_review_events([undone])
+        key = PairKey(last.run, last.query_id, last.doc_id)
+        return next((entry.number for entry in self.entries if entry.key == key), None)
+
+    def _changes(self, entry: Entry, review: Review, written: Written) -> list[ReviewEvent]:
+        explanation = written.explanation.replace("\r\n", "\n").strip()
+        if len(explanation) > MAX_EXPLANATION_CHARS:
+            raise RefusedActionError(
+                f"the explanation has {len(explanation)} characters, at most {MAX_EXPLANATION_CHARS}; shorten it"
+            )
+        bullet = one_line(written.bullet)
+        events = []
+        if explanation != review.explanation:
+            events.append(self._event(entry, EventKind.EXPLAINED, explanation))
+        if bullet != review.bullet:
+            events.append(self._event(entry, EventKind.BULLET_EDITED, bullet))
+        return events
+
+    def _event(self, entry: Entry, kind: EventKind, text: str | None = None) -> ReviewEvent:
+        payload = {} if text is None else {"text": text}
+        return ReviewEvent(*entry.key, entry.example.split, kind, payload, self.author, self._clock())

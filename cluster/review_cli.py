@@ -1,0 +1,111 @@
+"""The command `review`: the page on which people read a run's disagreements."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import Field
+
+from cluster.configs import SPLIT_PATTERN, CommandConfig
+from cluster.progress import Progress
+from cluster.running import AsJson, ConfigFile, DryRun, run_command
+
+Author = Annotated[str | None, typer.Option("--author", help="Who acts; this machine's user by default.")]
+MAX_AUTHOR_CHARS = 100
+
+
+class ReviewConfig(CommandConfig):
+    """Config of `review`; without `split` train and val pairs are read, `limit` bounds the disagreements."""
+
+    run: Path
+    arm: str | None = None
+    split: str | None = Field(None, pattern=SPLIT_PATTERN)
+    beside: tuple[Path, ...] = ()
+    limit: int = Field(50, ge=1)
+    author: str | None = Field(None, min_length=1, max_length=MAX_AUTHOR_CHARS)
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65_535)
+    export: Path | None = None
+    no_browser: bool = False
+
+
+def review(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a run of evaluate, optimize or demo.")] = None,
+    arm: Annotated[str | None, typer.Option(help="winner or baseline, where the run has both.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split; train and val by default.")] = None,
+    beside: Annotated[list[Path] | None, typer.Option(help="Run of another model on the same pairs.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many disagreements; 50 by default.")] = None,
+    author: Author = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="0, the default, takes a free one.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the run's reviews as JSON Lines and stop.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Read where judge and human differ, say why, decide on bullets: a page on this machine, until Ctrl-C."""
+    from cluster.tables import plain_table
+
+    flags: dict[str, Any] = {"run": run, "arm": arm, "split": split, "beside": beside or None, "limit": limit}
+    flags |= {"author": author, "host": host, "port": port, "export": export, "no_browser": no_browser or None}
+    run_command(ReviewConfig, flags, config, dry_run, as_json, run_review, plain_table)
+
+
+def run_review(config: ReviewConfig, progress: Progress, stop: threading.Event | None = None) -> dict[str, Any]:
+    """Serve the page until told to stop, or write the export; returns what was decided."""
+    from cluster.recorded_run import LEARNING_SPLITS, read_run
+    from cluster.review.desk import Desk
+    from cluster.review.door import LOOPBACK_NAMES
+    from cluster.review.exporting import write_export
+    from cluster.review.serving import serve_page
+    from cluster.signals import stop_on_signals
+    from cluster.stores import open_ledger
+    from optimize_workers.reviewing import Decision
+
+    with open_ledger() as ledger:
+        if config.export is not None:
+            written = write_export(config.export, ledger.review_events(str(config.run.resolve())))
+            return {"pairs": written, "path": str(config.export)}
+        splits = (config.split,) if config.split else LEARNING_SPLITS
+        run = read_run(config.run, config.arm, splits)
+        others = [read_run(folder, None, splits) for folder in config.beside]
+        if "test" in run.splits:
+            ledger.record_test_opening(run.fingerprint, "review", str(run.path))
+            progress.note("these are test pairs, which is recorded; what is learned of them must not reach the prompt")
+        beside = [judgment for other in others for judgment in (*other.judgments, *other.others)]
+        author = config.author or user_name()
+        desk = Desk(run, ledger, author, config.limit, beside)
+        if config.host not in LOOPBACK_NAMES:
+            progress.note(
+                f"--host {config.host}: whoever has the address with its token can read these texts and act as "
+                f"{author}, and it travels without TLS"
+            )
+        with serve_page(desk, config.host, config.port) as url:
+            progress.phase(f"{len(desk.entries)} pairs to review at {url} ; Ctrl-C stops")
+            if not config.no_browser and _has_browser():
+                webbrowser.open(url)
+            (stop or stop_on_signals()).wait()
+        decisions = [review.decision for review in desk.reviews().values()]
+        counts = {str(decision): decisions.count(decision) for decision in Decision if decision is not Decision.OPEN}
+        return {"run": str(run.path), "pairs": len(desk.entries), **counts}
+
+
+def user_name() -> str:
+    """This machine's user, or 'unknown'."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for the user's id, as in some containers
+        return "unknown"
+
+
+def _has_browser() -> bool:
+    """Whether a person sits before a screen here; text browsers would take the terminal."""
+    return sys.stderr.isatty() and (sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))))

@@ -1,0 +1,66 @@
+"""A Chromium of this machine, driven by Playwright, and the review page of a run."""
+
+import shutil
+
+import pytest
+
+from cluster.recorded_run import LEARNING_SPLITS, read_run
+from cluster.review.desk import Desk
+from cluster.review.serving import serve_page
+from optimize_workers.ledger import Ledger
+from tests.recorded_runs import make_pairs, write_run
+
+TIMEOUT_MS = 15_000
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser without windows."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("no Chromium is installed here (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A fresh page that counts what goes wrong in it: `page.problems`."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(TIMEOUT_MS)
+    opened = context.new_page()
+    opened.problems = []
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.on("console", lambda said: opened.problems.append(said.text) if said.type == "error" else None)
+    opened.on("dialog", lambda dialog: (opened.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    yield opened
+    context.close()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def serve(tmp_path, ledger):
+    """Serves the review page of a run over some pairs; returns its URL and desk."""
+    stack = []
+
+    def start(pairs=None, author="ada", limit=50):
+        run = read_run(write_run(tmp_path / "run", pairs or make_pairs(30)), None, LEARNING_SPLITS)
+        desk = Desk(run, ledger, author, limit)
+        serving = serve_page(desk, "127.0.0.1", 0)
+        url = serving.__enter__()
+        stack.append(serving)
+        return url, desk
+
+    yield start
+    for serving in stack:
+        serving.__exit__(None, None, None)
