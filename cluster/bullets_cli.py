@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from cluster.running import AsJson, ConfigFile, DryRun, run_command
 
 bullets_app = typer.Typer(
-    name="bullets", help="Guidelines that judges are given: what each of them does today.", no_args_is_help=True
+    name="bullets",
+    help="Guidelines that judges are given: the library, distilling explanations, what each of them does today.",
+    no_args_is_help=True,
 )
+
+AllSplits = Annotated[bool, typer.Option("--all-splits", help="Also what was learned from val and test pairs.")]
 
 
 @bullets_app.command()
@@ -31,3 +36,63 @@ def ablate(
 
     flags = {"data": data, "release": release, "model": model, "split": split, "limit": limit}
     run_command(AblateConfig, flags, config, dry_run, as_json, run_ablate, ablation_table)
+
+
+@bullets_app.command(name="list")
+def list_bullets(
+    all_splits: AllSplits = False, as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False
+) -> None:
+    """The bullets that people accepted or imported."""
+    from cluster.library import LibraryConfig, run_list
+    from cluster.tables import bullets_table
+
+    flags = {"all_splits": all_splits or None}
+    run_command(LibraryConfig, flags, config, dry_run, as_json, run_list, bullets_table)
+
+
+@bullets_app.command()
+def export(
+    path: Annotated[Path | None, typer.Argument(help="A .jsonl file to write; it must not exist.")] = None,
+    all_splits: AllSplits = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the bullets to a file for 'optimize --bullets'."""
+    from cluster.library import ExportBulletsConfig, run_export
+    from cluster.tables import plain_table
+
+    flags = {"path": path, "all_splits": all_splits or None}
+    run_command(ExportBulletsConfig, flags, config, dry_run, as_json, run_export, plain_table)
+
+
+@bullets_app.command(name="import")
+def import_bullets(
+    path: Annotated[Path | None, typer.Argument(help=".jsonl, or text with one bullet a line.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take the bullets of a file into the library."""
+    from cluster.library import ImportBulletsConfig, run_import
+    from cluster.tables import plain_table
+
+    run_command(ImportBulletsConfig, {"path": path}, config, dry_run, as_json, run_import, plain_table)
+
+
+@bullets_app.command()
+def distill(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a reviewed run.")] = None,
+    reflection_model: Annotated[str | None, typer.Option(help="Model that writes the bullets, as --model.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also the labels' own reasons.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Disagreements whose labels' reasons are taken; 50.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose bullets made of a run's explanations; people accept them on the review page."""
+    from cluster.distillation import DistillConfig, run_distill
+    from cluster.tables import distilled_table
+
+    flags: dict[str, Any] = {"run": run, "reflection_model": reflection_model, "labels": labels or None, "limit": limit}
+    run_command(DistillConfig, flags, config, dry_run, as_json, run_distill, distilled_table)

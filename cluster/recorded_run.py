@@ -61,8 +61,8 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     Raises: RefusedInputError if the folder holds no finished run, or no judgments of that arm or those splits.
     """
     result = _json_of(folder, "result.json")
-    judge = next((Release.from_file(folder / name).judge for name in _RELEASES if (folder / name).is_file()), None)
-    if judge is None:
+    release = next((folder / name for name in _RELEASES if (folder / name).is_file()), None)
+    if release is None:
         raise RefusedInputError(f"{folder}: holds no {' or '.join(_RELEASES)}; it is no run that judged labelled data")
     judged = _rows_of(folder, "judgments.parquet")
     arms = list(dict.fromkeys(row["arm"] for row in judged))
@@ -73,13 +73,13 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     examples = {_key(row): _example(row) for row in _rows_of(folder, "examples.parquet")}
     read = [row for row in mine if row["split"] in splits]
     if not read:
-        raise RefusedInputError(_no_such_split(folder, {row["split"] for row in mine}, splits))
+        raise RefusedInputError(_no_such_split(release, {row["split"] for row in mine}, splits))
     kept = [row for row in read if examples[_key(row)].item.document]
     dataset = (result.get("winner") or result).get("dataset", {})
     return RecordedRun(
         path=folder.resolve(),
         arm=chosen,
-        judge=judge,
+        judge=Release.from_file(release).judge,
         fingerprint=str(dataset.get("fingerprint", "")),
         judgments=[_judgment(row) for row in kept],
         examples=[examples[_key(row)] for row in kept],
@@ -88,13 +88,13 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     )
 
 
-def _no_such_split(folder: Path, found: set[str], wanted: Sequence[str]) -> str:
-    message = f"{folder}: judged split {', '.join(sorted(found))} only, expected {' or '.join(wanted)}"
+def _no_such_split(release: Path, found: set[str], wanted: Sequence[str]) -> str:
+    message = f"{release.parent}: judged split {', '.join(sorted(found))} only, expected {' or '.join(wanted)}"
     if found != {"test"}:
         return f"{message}; choose another --split"
     return (
         f"{message}: what people learn from test pairs must not reach the prompt. Judge the training examples first, "
-        f"by 'relevance-judge evaluate DATA --release {folder / 'release.json'} --split train --out DIR', and review "
+        f"by 'relevance-judge evaluate DATA --release {release} --split train --out DIR', and review "
         "that run; or take --split test to look for wrong labels only, which is recorded as an opening of the split"
     )
 

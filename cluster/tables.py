@@ -122,6 +122,26 @@ def ablation_table(result: dict[str, Any]) -> None:
     _print(table)
 
 
+def bullets_table(result: dict[str, Any]) -> None:
+    """One line per bullet, and how many are left out."""
+    table = Table("id", "bullet", "author", "date", title_justify="left")
+    table.add_column("sources", justify="right")
+    for bullet in result["bullets"]:
+        row = (bullet["text"], bullet["author"], bullet["created_at"][:10])
+        table.add_row(bullet["id"], *map(Text, row), str(len(bullet["sources"])))
+    _print(table)
+    if result["held_out"]:
+        _print(f"left out: {result['held_out']} learned from val or test pairs only; --all-splits shows them")
+
+
+def distilled_table(result: dict[str, Any]) -> None:
+    """The bullets, the lines that were refused, and what to do next."""
+    bullets_table({"bullets": result["bullets"], "held_out": 0})
+    for line in result["refused"]:
+        _print(f"refused    {line['reason']}: {line['text']}")
+    _print(f"{result['explanations']} explanations; new lines proposed at {result['proposed']} pairs, for review")
+
+
 def plain_table(result: dict[str, Any]) -> None:
     """Key and value, one a line."""
     for key, value in result.items():

@@ -46,6 +46,7 @@ DECISIONS = {
     EventKind.REJECTED: Decision.REJECTED,
     EventKind.LABEL_WRONG: Decision.LABEL_WRONG,
 }
+_UNDOABLE = frozenset({EventKind.EXPLAINED, EventKind.BULLET_EDITED, *DECISIONS})
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,9 @@ def reviews_of(events: Iterable[ReviewEvent]) -> dict[PairKey, Review]:
 
 
 def last_action(events: Sequence[ReviewEvent], author: str) -> ReviewEvent | None:
-    """What this author would undo next: the last own action that is not undone."""
+    """What this author would undo next: the last own action on a page that is not undone."""
     undone = {event.undoes for event in events}
-    own = (e for e in reversed(events) if e.author == author and e.kind not in (EventKind.UNDONE, EventKind.IMPORTED))
+    own = (event for event in reversed(events) if event.author == author and event.kind in _UNDOABLE)
     return next((event for event in own if event.number not in undone), None)
 
 
@@ -181,12 +182,11 @@ def _with_bullet(review: Review, bullet: str, author: str) -> Review:
 
 
 def _imported(event: ReviewEvent) -> Bullet:
-    explanation = event.payload.get("explanation", "")
-    source = (event.query_id, event.doc_id)
-    known = Source(query_id=source[0], doc_id=source[1], explanation=explanation, split=event.split)
+    told = event.payload
+    known = {"query_id": event.query_id, "doc_id": event.doc_id, "split": event.split}
     return Bullet(
         text=event.text,
-        author=event.payload.get("author", ""),
-        created_at=event.payload.get("created_at", ""),
-        sources=(known,) if all(source) else (),
+        author=told.get("author", ""),
+        created_at=told.get("created_at", ""),
+        sources=(Source(**known, explanation=told.get("explanation", "")),) if event.doc_id else (),
     )

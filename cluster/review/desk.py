@@ -70,6 +70,12 @@ class RefusedActionError(ValueError):
     """An action that cannot be done; the message says what to do instead."""
 
 
+def guard_of(run: RecordedRun) -> Guardrails:
+    """What refuses bullets, as in a search; it knows the examples that were read of the run."""
+    judge = run.judge
+    return Guardrails(judge.task.scale, judge.program.instruction, run.examples, own_texts=[judge.task.description])
+
+
 class Desk:
     """The queue of one run for one author.
 
@@ -122,10 +128,8 @@ class Desk:
 
     @cached_property
     def guard(self) -> Guardrails:
-        """What refuses bullets, as in a search."""
-        judge = self.run.judge
-        own_texts = [judge.task.description]
-        return Guardrails(judge.task.scale, judge.program.instruction, self.run.examples, own_texts)
+        """See `guard_of`."""
+        return guard_of(self.run)
 
     @cached_property
     def bias(self) -> list[BiasTable]:

@@ -1,0 +1,101 @@
+"""The bullet library: what reviews and imports came to, written to files and read from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from cluster.configs import CommandConfig
+from cluster.progress import Progress
+from cluster.review_cli import user_name
+from cluster.stores import open_ledger
+from judge_serve.judging.errors import RefusedInputError
+from optimize_workers.bullets import Bullet, read_bullets, write_bullets
+from optimize_workers.distilling import merge_similar
+from optimize_workers.ledger import Ledger
+from optimize_workers.reviewing import EventKind, ReviewEvent, library_of
+
+TRAIN = "train"
+
+
+class LibraryConfig(CommandConfig):
+    """Config of `bullets list`; `all_splits` takes in what was learned from val and test pairs."""
+
+    all_splits: bool = False
+
+
+class ExportBulletsConfig(LibraryConfig):
+    """Config of `bullets export`."""
+
+    path: Path = Field(description="a .jsonl file that is not there yet")
+
+
+class ImportBulletsConfig(CommandConfig):
+    """Config of `bullets import`."""
+
+    path: Path
+
+
+def run_list(config: LibraryConfig, _progress: Progress) -> dict[str, Any]:
+    """The library, as JSON."""
+    with open_ledger() as ledger:
+        bullets, num_held_out = _library(ledger, all_splits=config.all_splits)
+    return {
+        "bullets": [{"id": bullet.id, **bullet.model_dump(mode="json")} for bullet in bullets],
+        "held_out": num_held_out,
+    }
+
+
+def run_export(config: ExportBulletsConfig, _progress: Progress) -> dict[str, Any]:
+    """Write the library for `optimize --bullets`."""
+    if config.path.exists():
+        raise RefusedInputError(f"{config.path} exists; choose another name or remove it")
+    with open_ledger() as ledger:
+        bullets, num_held_out = _library(ledger, all_splits=config.all_splits)
+    if not bullets:
+        raise RefusedInputError("the library is empty; accept bullets in 'relevance-judge review RUN' first")
+    write_bullets(config.path, bullets)
+    return {"bullets": len(bullets), "held_out": num_held_out, "path": str(config.path)}
+
+
+def run_import(config: ImportBulletsConfig, _progress: Progress) -> dict[str, Any]:
+    """Take the bullets of a file into the library; those that it holds already are left alone."""
+    with open_ledger() as ledger:
+        known = {bullet.text for bullet in library_of(ledger.review_events())}
+        new = [bullet for bullet in read_bullets(config.path) if bullet.text not in known]
+        now = datetime.now(UTC)
+        ledger.add_review_events([event for bullet in new for event in _import_events(bullet, user_name(), now)])
+    return {"imported": len(new), "path": str(config.path)}
+
+
+def _library(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet], int]:
+    """The bullets, merged where they say the same, and how many were left out as learned from held-out pairs alone."""
+    bullets = merge_similar(library_of(ledger.review_events()))
+    if all_splits:
+        return bullets, 0
+    kept = []
+    for bullet in bullets:
+        sources = tuple(source for source in bullet.sources if source.split == TRAIN)
+        if sources or not bullet.sources:
+            kept.append(bullet.model_copy(update={"sources": sources}))
+    return kept, len(bullets) - len(kept)
+
+
+def _import_events(bullet: Bullet, author: str, at: datetime) -> list[ReviewEvent]:
+    """One event for each source, so that a document can be forgotten; one without a pair where there is none."""
+    payload = {"text": bullet.text, "author": bullet.author, "created_at": bullet.created_at}
+    plain = ReviewEvent("", "", "", TRAIN, EventKind.IMPORTED, payload, author, at)
+    return [
+        replace(
+            plain,
+            query_id=source.query_id,
+            doc_id=source.doc_id,
+            split=source.split,
+            payload={**payload, "explanation": source.explanation},
+        )
+        for source in bullet.sources
+    ] or [plain]

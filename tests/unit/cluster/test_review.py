@@ -1,0 +1,297 @@
+"""The review page without a browser: who may come in, what is stored, what is refused."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from starlette.testclient import TestClient
+
+from cluster.recorded_run import read_run
+from cluster.review.app import build_app
+from cluster.review.desk import Desk, RefusedActionError, Written
+from cluster.review.door import MAX_FORM_BYTES, Door
+from optimize_workers.ledger import Ledger
+from optimize_workers.reviewing import Decision, EventKind, PairKey
+from tests.recorded_runs import judge_pairs, make_pairs, write_run
+
+BASE = "http://127.0.0.1:8000"
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+RULE = "A page that only mentions the subject is no answer."
+
+
+class MemoryEvents:
+    """Store of events in a list; see `EventStore`."""
+
+    def __init__(self):
+        self.stored = []
+
+    def add_review_events(self, events):
+        start = len(self.stored) + 1
+        self.stored += [replace(event, number=start + n) for n, event in enumerate(events)]
+        return list(range(start, len(self.stored) + 1))
+
+    def review_events(self, run=None):
+        return [event for event in self.stored if run in (None, event.run)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return read_run(write_run(tmp_path_factory.mktemp("runs") / "run", make_pairs(12)))
+
+
+@pytest.fixture
+def store():
+    return MemoryEvents()
+
+
+@pytest.fixture
+def desk(run, store):
+    return Desk(run, store, "ada", 50, clock=lambda: NOON)
+
+
+@pytest.fixture
+def door():
+    return Door("127.0.0.1", 8000)
+
+
+@pytest.fixture
+def stranger(desk, door):
+    """A client without the access token."""
+    return TestClient(build_app(desk, door), base_url=BASE)
+
+
+@pytest.fixture
+def client(stranger, door):
+    """A client that came through the door."""
+    answer = stranger.get(f"/?token={door.access_token}")
+    assert (answer.status_code, answer.history[0].status_code, str(answer.url)) == (200, 303, f"{BASE}/")
+    return stranger
+
+
+def post(client, door, path="/pair/0", headers=None, **fields):
+    form = {"form_token": door.form_token, **fields}
+    return client.post(path, data=form, headers=headers or {}, follow_redirects=False)
+
+
+# --- the door ---
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/pair/0", "/bias", "/export.jsonl", "/static/review.js", "/?token=wrong", "/nosuch"]
+)
+def test_without_the_access_token_there_is_nothing_to_see(stranger, path):
+    answer = stranger.get(path)
+    assert answer.status_code == 403
+    assert "parental" not in answer.text
+
+
+def test_the_token_stays_in_a_cookie_that_other_sites_cannot_send(stranger, door):
+    answer = stranger.get(f"/pair/1?token={door.access_token}&state=open", follow_redirects=False)
+    assert answer.headers["location"] == "/pair/1?state=open"
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::1"])
+def test_a_foreign_host_name_is_refused(client, host):
+    assert client.get("/", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:9000", "[::1]:8000"])
+def test_names_of_loopback_are_known(client, door, host):
+    assert client.get("/", headers={"Host": host, "Cookie": f"review-8000={door.access_token}"}).status_code == 200
+
+
+def test_on_another_address_any_name_needs_the_token(desk):
+    door = Door("0.0.0.0", 8000)
+    client = TestClient(build_app(desk, door), base_url="http://judge.example:8000")
+    assert client.get("/").status_code == 403
+    assert client.get(f"/?token={door.access_token}").status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8000"])
+def test_an_action_from_another_origin_is_refused(client, door, store, origin):
+    assert post(client, door, action="reject", headers={"Origin": origin}).status_code == 403
+    assert store.stored == []
+
+
+def test_an_action_from_the_own_origin_passes(client, door, store):
+    assert post(client, door, action="reject", headers={"Origin": BASE}).status_code == 303
+    assert len(store.stored) == 1
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "\u00e9"])
+def test_an_action_without_the_form_token_is_refused(client, store, token):
+    assert client.post("/pair/0", data={"form_token": token, "action": "reject"}).status_code == 403
+    assert client.post("/undo", data={"form_token": token}).status_code == 403
+    assert store.stored == []
+
+
+def test_a_form_that_is_too_large_or_no_text_is_refused(client, door):
+    assert post(client, door, explanation="x" * MAX_FORM_BYTES).status_code == 422
+    assert client.post("/pair/0", content=b"a=%ff").status_code == 422
+
+
+def test_every_answer_forbids_scripts_of_others_and_storing(client):
+    for path in ("/", "/static/review.js", "/nosuch"):
+        headers = client.get(path).headers
+        assert "script-src 'self'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+
+
+def test_no_page_holds_a_script_or_style_of_its_own(client):
+    for path in ("/", "/pair/0", "/bias"):
+        text = client.get(path).text
+        assert text.count("<script") == text.count('<script src="/static/review.js" defer></script>') == 1
+        assert not [word for word in ("<style", "style=", "onclick", "javascript:") if word in text]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/static/../app.py", "/pair/99", "/pair/-1"])
+def test_there_is_nothing_else(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_a_number_that_is_none_is_no_pair(client):
+    assert client.get("/pair/x").status_code == 422
+
+
+# --- actions ---
+
+
+def test_explaining_makes_the_bullet_and_stays_on_the_pair(client, door, desk, store):
+    answer = post(client, door, explanation=" It only mentions\r\nthe subject. ", bullet="", action="save")
+    assert answer.headers["location"] == "/pair/0"
+    (event,) = store.stored
+    assert (event.kind, event.text, event.author, event.at) == (
+        EventKind.EXPLAINED,
+        "It only mentions\nthe subject.",
+        "ada",
+        NOON,
+    )
+    assert desk.reviews()[desk.entries[0].key].bullet == "It only mentions the subject."
+
+
+def test_a_decision_stores_what_was_written_before_it_and_goes_on(client, door, store):
+    answer = post(client, door, explanation="why", bullet=RULE, action="accept")
+    assert answer.headers["location"] == "/pair/1"
+    assert [event.kind for event in store.stored] == [EventKind.EXPLAINED, EventKind.BULLET_EDITED, EventKind.ACCEPTED]
+
+
+def test_saving_what_did_not_change_stores_nothing(client, door, store):
+    post(client, door, explanation=RULE, action="save")
+    post(client, door, explanation=RULE, bullet=RULE, action="save", seen="1")
+    assert len(store.stored) == 1
+
+
+def test_undo_goes_to_the_pair_and_with_nothing_left_to_the_queue(client, door, desk):
+    post(client, door, path="/pair/3", action="label_wrong")
+    assert desk.reviews()[desk.entries[3].key].decision is Decision.LABEL_WRONG
+    assert post(client, door, path="/undo?state=open").headers["location"] == "/pair/3?state=open"
+    assert desk.reviews()[desk.entries[3].key].decision is Decision.OPEN
+    assert post(client, door, path="/undo").headers["location"] == "/"
+
+
+def test_accepting_without_a_bullet_or_with_a_refused_one_stores_nothing(client, door, store, desk):
+    assert "no bullet to accept" in post(client, door, action="accept").text
+    copied = desk.entries[0].example.item.document
+    answer = post(client, door, action="accept", bullet=copied + " and more of it", explanation="typed text")
+    assert answer.status_code == 422
+    assert "copied_text" in answer.text
+    assert "typed text" in answer.text  # nothing that was typed is lost
+    assert store.stored == []
+
+
+def test_an_unknown_action_and_a_long_explanation_are_refused(client, door, store):
+    assert post(client, door, action="nosuch").status_code == 422
+    assert "at most 4000" in post(client, door, action="save", explanation="x" * 5_000).text
+    assert store.stored == []
+
+
+def test_what_somebody_else_did_meanwhile_is_not_overwritten(run, store, desk):
+    bob = Desk(run, store, "bob", 50)
+    bob.act(0, "save", Written("bob's reason", "", 0))
+    with pytest.raises(RefusedActionError, match="bob changed this pair meanwhile"):
+        desk.act(0, "save", Written("ada's reason", "", 0))
+    desk.act(0, "save", Written("ada's reason", "bob's reason", 1))
+    assert desk.reviews()[desk.entries[0].key].explained_by == "ada"
+
+
+def test_a_store_that_fails_is_told_and_nothing_is_lost_in_silence(run, door, tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'l.db'}", patience_s=0.1)
+    client = TestClient(build_app(Desk(run, ledger, "ada", 5), door), base_url=BASE)
+    client.get(f"/?token={door.access_token}")
+    ledger._database.write(lambda connection: connection.exec_driver_sql("DROP TABLE review_events").close())
+    answer = post(client, door, action="reject")
+    assert (answer.status_code, "nothing was stored" in answer.text) == (503, True)
+    ledger.close()
+
+
+# --- the queue ---
+
+
+def test_filters_are_those_that_tell_pairs_apart(client):
+    text = client.get("/").text
+    assert 'name="direction"' in text
+    assert 'name="split"' not in text  # all are of train
+    shown = client.get("/", params={"direction": "too harsh", "nosuch": "x", "grade": "77"}).text
+    assert 0 < shown.count('href="/pair/') < client.get("/").text.count('href="/pair/') == 12
+
+
+def test_the_queue_is_the_same_every_time(run, store):
+    first, second = (Desk(run, store, "ada", 5) for _ in range(2))
+    assert [entry.key for entry in first.entries] == [entry.key for entry in second.entries]
+    assert len(first.entries) == 5
+
+
+def test_a_pair_that_was_reviewed_stays_in_a_shorter_queue(run, store, desk):
+    last = desk.entries[-1]
+    desk.act(last.number, "reject", Written("", "", 0))
+    assert last.key in {entry.key for entry in Desk(run, store, "ada", 2).entries}
+
+
+def test_suspected_labels_are_in_the_queue_and_say_why(tmp_path, store, door):
+    pairs = make_pairs(4)
+    right = judge_pairs(pairs, lambda _n, pair: int(pair.gold_rating))
+    split = [replace(pairs[0], gold_ratings=(1.0, 4.0)), *pairs[1:]]
+    desk = Desk(read_run(write_run(tmp_path / "run", split, right)), store, "ada", 50)
+    (entry,) = desk.entries
+    assert entry.doubts == ("raters disagree: 1, 4",)
+    client = TestClient(build_app(desk, door), base_url=BASE)
+    assert "raters disagree: 1, 4" in client.get(f"/pair/0?token={door.access_token}").text
+
+
+def test_models_beside_the_run_raise_doubts_as_well(tmp_path, store):
+    pairs = make_pairs(3)
+    run = read_run(write_run(tmp_path / "run", pairs))
+    beside = judge_pairs(pairs, model="other")
+    desk = Desk(run, store, "ada", 50, beside)
+    assert any("2 models agree against it" in doubt for entry in desk.entries for doubt in entry.doubts)
+
+
+def test_test_pairs_carry_a_warning(tmp_path, store, door):
+    run = read_run(write_run(tmp_path / "run", make_pairs(3, split="test")), None, ("test",))
+    client = TestClient(build_app(Desk(run, store, "ada", 5), door), base_url=BASE)
+    assert "These are test pairs" in client.get(f"/?token={door.access_token}").text
+
+
+def test_the_export_has_state_and_history(client, door, run):
+    post(client, door, explanation="why", action="save")
+    post(client, door, action="reject", explanation="why", bullet="why")
+    answer = client.get("/export.jsonl")
+    (line,) = map(json.loads, answer.text.splitlines())
+    assert (line["decision"], line["explanation"], line["split"]) == ("rejected", "why", "train")
+    assert [event["kind"] for event in line["events"]] == ["explained", "rejected"]
+    assert PairKey(line["run"], line["query_id"], line["doc_id"]).run == str(run.path)
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_an_empty_queue_says_so(tmp_path, store, door):
+    pairs = make_pairs(3)
+    right = judge_pairs(pairs, lambda _n, pair: int(pair.gold_rating))
+    desk = Desk(read_run(write_run(tmp_path / "run", pairs, right)), store, "ada", 5)
+    client = TestClient(build_app(desk, door), base_url=BASE)
+    assert "No pair is like that" in client.get(f"/?token={door.access_token}").text
