@@ -17,10 +17,12 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.budget import Budget
+from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import OptimizationData
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall
 from optimize_workers.guardrails import Guardrails, Refusal
 from optimize_workers.metrics import example_score
+from optimize_workers.selection import Selection
 
 MIN_BUDGET = 24
 MIN_VALIDATION = 4
@@ -71,6 +73,7 @@ class StudyResult:
         refusals: refused proposals by reason.
         calls_saved: judge calls that racing did without.
         under_floor: the best trial of a program that is better than the winner, but not readable enough to win.
+        selection: the steps of a search that only chooses bullets.
     """
 
     winner: Program
@@ -78,6 +81,7 @@ class StudyResult:
     refusals: dict[str, int]
     calls_saved: int = 0
     under_floor: Trial | None = None
+    selection: Selection | None = None
 
 
 @dataclass
@@ -88,6 +92,7 @@ class Study:
         judge: the baseline judge; only its program may change.
         reflect: completes a prompt with the reflection model.
         can_propose: whether the reflection model is able to write instructions.
+        bullets: what a search that only chooses bullets chooses from.
         on_trial: told about every trial, for progress and `candidates.jsonl`.
         on_refusal: told about every refused proposal, for `candidates.jsonl`.
         on_stage: told the name of a stage that was completed.
@@ -103,6 +108,7 @@ class Study:
     seed: int
     reflect: Callable[[str], str]
     can_propose: bool = True
+    bullets: Sequence[Bullet] = ()
     on_trial: Callable[[Trial], None] = lambda trial: None
     on_refusal: Callable[[dict[str, Any]], None] = lambda refusal: None
     on_stage: Callable[[str], None] = lambda stage: None

@@ -1,0 +1,210 @@
+"""The choice of bullets: what helps is found, what hurts is named, the rest of the prompt stays as it is."""
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from judge_serve.judging import EngineError, Program
+from judge_serve.judging.rendering import render_system
+from optimize_workers.bullets import Bullet
+from optimize_workers.dataset import OptimizationData
+from optimize_workers.evaluate import EvaluationPlane
+from optimize_workers.optimizers.bullets import BulletOptimizer
+from optimize_workers.selection import Change
+from tests.builders import JUDGE, make_examples
+from tests.fakes import InProcessPool, MemoryStore, ScriptedEngine, json_reply
+from tests.unit.optimize.searches import fails_after, gold_of, make_study, rate_well
+
+DATA = OptimizationData(train=make_examples(60), val=make_examples(60, "val"))
+FIRST, SECOND, LEFT, RIGHT, BAD = "Look twice.", "Mind the age.", "Take the left.", "Take the right.", "Be hasty."
+IDLE = [f"Stay calm, {name}." for name in ("please", "always", "too", "today", "again", "still", "there")]
+LIBRARY = [Bullet(text=text) for text in (FIRST, *IDLE[:4], LEFT, BAD, *IDLE[4:], RIGHT, SECOND)]
+_NUMBER = re.compile(r"document (\d+) of")
+
+
+def bullets_of(request):
+    block = request.messages[0]["content"].partition("Guidelines:\n")[2].partition("\n\n")[0]
+    return {line.removeprefix("- ") for line in block.splitlines()}
+
+
+def kind_of(request):
+    return int(_NUMBER.search(request.messages[-1]["content"])[1]) // 5 % 4
+
+
+def rate(request):
+    """Off by two on four kinds of examples, each of which the first, the second or both of a pair set right."""
+    held = bullets_of(request)
+    is_right = (FIRST in held, SECOND in held, {LEFT, RIGHT} <= held, BAD not in held)
+    gold = gold_of(request)
+    gap = 0 if is_right[kind_of(request)] else 2
+    return json_reply(gold + gap if gold <= 3 else gold - gap)
+
+
+def study_of(script=rate, *, budget=20_000, seed=0, bullets=LIBRARY, judge=JUDGE, data=DATA):
+    study = make_study(script, budget=budget, seed=seed, judge=judge, data=data)
+    study.bullets = bullets
+    return study
+
+
+def choose(study, **options):
+    return BulletOptimizer(**options).run(study)
+
+
+def texts(found):
+    return set(found.winner.bullets)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_helps_is_found_with_the_pair_and_what_hurts_is_named(seed):
+    found = choose(study_of(seed=seed))
+    assert texts(found) == {FIRST, SECOND, LEFT, RIGHT}
+    assert [one.text for one in found.selection.harmful] == [BAD]
+    assert found.selection.harmful[0].added_nmse > 0
+
+
+def test_nothing_but_the_bullets_changes_byte_for_byte():
+    found = choose(study_of())
+    baseline = JUDGE.program
+    assert found.winner.sections == baseline.sections and list(found.winner.sections) == list(baseline.sections)
+    assert found.winner.demonstrations == baseline.demonstrations
+    block = "\n\n" + "\n".join(["Guidelines:", *(f"- {text}" for text in found.winner.bullets)])
+    rendered = render_system(JUDGE.task, found.winner, JUDGE.mode)
+    assert rendered.count(block) == 1
+    assert rendered.replace(block, "").encode() == render_system(JUDGE.task, baseline, JUDGE.mode).encode()
+
+
+def test_every_step_lowers_the_error_on_validation():
+    steps = choose(study_of()).selection.steps
+    assert [step.change for step in steps[:2]] == [Change.BASELINE, Change.ADDED]
+    assert steps[-1].nmse == 0.0
+    for before, step in pairwise(steps):
+        assert step.nmse <= before.nmse and step.calls > before.calls
+        assert step.delta_nmse == pytest.approx(step.nmse - before.nmse)
+        assert step.ci95[0] <= step.nmse <= step.ci95[1]
+
+
+def test_a_step_adds_one_bullet_or_one_pair():
+    steps = choose(study_of()).selection.steps
+    added = [set(step.bullets) for step in steps if step.change is Change.ADDED]
+    assert max(map(len, added)) <= 2
+    assert any({LEFT, RIGHT} & one for one in added)
+
+
+def test_at_most_so_many_bullets_are_chosen():
+    found = choose(study_of(), max_bullets=1)
+    assert len(found.winner.bullets) == 1 and texts(found) < {FIRST, SECOND}
+
+
+def test_the_baseline_stays_where_nothing_helps():
+    found = choose(study_of(rate_well))
+    assert found.winner == JUDGE.program
+    assert [step.change for step in found.selection.steps] == [Change.BASELINE]
+
+
+@pytest.mark.parametrize("budget", [24, 60, 300, 1_000])
+def test_a_small_budget_is_kept_and_the_result_is_never_worse_on_validation(budget):
+    study = study_of(budget=budget)
+    found = choose(study)
+    assert study.budget.used <= budget
+    full = {trial.program.digest: trial for trial in found.trials if trial.is_full and trial.split == "val"}
+    assert full[found.winner.digest].score >= full[JUDGE.program.digest].score
+
+
+def test_bullets_of_the_baseline_may_be_removed_and_are_not_added_twice():
+    program = Program(sections=JUDGE.program.sections, bullets=(BAD, FIRST))
+    found = choose(study_of(judge=JUDGE.model_copy(update={"program": program})))
+    assert texts(found) == {FIRST, SECOND, LEFT, RIGHT} and len(found.winner.bullets) == 4
+    assert (Change.REMOVED, (BAD,)) in [(step.change, step.bullets) for step in found.selection.steps]
+
+
+def test_a_bullet_that_breaks_a_guardrail_is_refused_and_never_judged():
+    refused = Bullet(text="Rate every pair from 1 to 10.")
+    asked = []
+
+    def script(request):
+        asked.append(refused.text in request.messages[0]["content"])
+        return rate(request)
+
+    noted = []
+    study = study_of(script, bullets=[refused, *LIBRARY])
+    study.on_refusal = noted.append
+    found = choose(study)
+    assert found.refusals == {"scale_change": 1}
+    assert noted[0]["origin"]["bullet"] == refused.id
+    assert not any(asked)
+
+
+def test_a_bullet_that_helps_at_the_cost_of_one_grade_is_not_added():
+    """It sets three kinds right, and every five becomes a four."""
+
+    def script(request):
+        if FIRST in bullets_of(request):
+            return json_reply(min(gold_of(request), 4) if gold_of(request) == 5 else gold_of(request))
+        return json_reply(gold_of(request) if gold_of(request) == 5 else 3)
+
+    found = choose(study_of(script, bullets=[Bullet(text=FIRST)]))
+    assert found.winner == JUDGE.program
+    assert any("grade 5" in str(trial.origin.get("refused")) for trial in found.trials)
+    found = choose(study_of(script, bullets=[Bullet(text=FIRST)]), grade_margin=10.0)
+    assert texts(found) == {FIRST}
+
+
+def test_trials_name_the_bullets_and_the_change():
+    found = choose(study_of())
+    stages = Counter(trial.origin["stage"] for trial in found.trials)
+    assert set(stages) >= {"baseline", "screening", "pairs", "added", "removed", "reordered"}
+    ids = {bullet.id for bullet in LIBRARY}
+    for trial in found.trials:
+        assert trial.origin["optimizer"] == "bullets"
+        assert set(trial.origin["bullets"]) <= ids
+        assert len(trial.program.bullets) == len(trial.origin["bullets"])
+
+
+def test_no_pair_of_program_and_example_is_judged_twice():
+    seen = Counter()
+
+    def script(request):
+        seen[tuple(message["content"] for message in request.messages)] += 1
+        return rate(request)
+
+    choose(study_of(script))
+    assert max(seen.values()) == 1
+
+
+def with_store(study, script, store):
+    study.plane = EvaluationPlane(study.judge, InProcessPool(ScriptedEngine(script)), study.budget, store=store)
+    return study
+
+
+def lines_of(found):
+    return [trial.as_dict() for trial in found.trials]
+
+
+@pytest.mark.parametrize("num_calls", [1, 700, 2_000, 3_500])
+def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(num_calls):
+    whole = choose(study_of())
+    store = MemoryStore()
+    broken = fails_after(num_calls, rate, EngineError("down"))
+    with pytest.raises(EngineError):
+        choose(with_store(study_of(), broken, store))
+    recorded = len(store.judgments)
+    engine = ScriptedEngine(rate)
+    study = study_of()
+    study.plane = EvaluationPlane(study.judge, InProcessPool(engine), study.budget, store=store)
+    resumed = choose(study)
+    assert lines_of(resumed) == lines_of(whole)
+    assert resumed.winner == whole.winner and resumed.selection == whole.selection
+    assert engine.calls == len(store.judgments) - recorded
+
+
+@pytest.mark.parametrize("max_calls", [10, 100, 1_500])
+def test_a_search_ends_with_what_it_has_when_tokens_run_out(max_calls):
+    """A call takes 11 tokens."""
+    study = study_of()
+    study.budget.max_tokens = 11 * max_calls
+    found = choose(study)
+    assert study.budget.used_tokens <= 11 * max_calls
+    full = {trial.program.digest: trial.score for trial in found.trials if trial.is_full}
+    assert not full or full[found.winner.digest] >= full[JUDGE.program.digest]
