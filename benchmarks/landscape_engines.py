@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmarks.landscape import ENDED_BY, Landscape, LandscapeConfig, draws, key_of, lognormal, rules_in
+from benchmarks.landscape import ENDED_BY, Landscape, LandscapeConfig, RuleSet, draws, key_of, lognormal, rules_in
 from benchmarks.landscape_demonstrations import Shown
 from benchmarks.landscape_texts import FAILURES, FINE, REMARKS, RULES, SECTIONS, Kind
 from benchmarks.simulated_replies import num_tokens, write_prose
@@ -46,16 +46,30 @@ NO_LATENCY = LatencyConfig(judge_median_s=0.0, reflection_median_s=0.0)
 
 
 class LandscapeJudge:
-    """What the judging model answers a request, and how long it takes."""
+    """What the judging model answers a request, and how long it takes.
 
-    def __init__(self, landscape: Landscape, latency: LatencyConfig = NO_LATENCY) -> None:
+    Args:
+        landscape: the task.
+        latency: how long an answer takes.
+        rules_of: reads the rules from a system turn.
+    """
+
+    def __init__(
+        self,
+        landscape: Landscape,
+        latency: LatencyConfig = NO_LATENCY,
+        rules_of: Callable[[str], RuleSet] = rules_in,
+    ) -> None:
         self._landscape = landscape
         self._latency = latency
+        self._rules_of = rules_of
 
     def reply(self, request: EngineRequest) -> EngineReply:
         """The reply of a judge with the rules in the system turn, shown the turns before the last."""
         system, *demonstrations, item = request.messages
-        reading = self._landscape.read(rules_in(system["content"]), key_of(item["content"]), shown_in(demonstrations))
+        reading = self._landscape.read(
+            self._rules_of(system["content"]), key_of(item["content"]), shown_in(demonstrations)
+        )
         if reading.is_malformed and request.json_schema is None:
             text = write_prose(reading.rating, request.max_tokens).text
         else:
@@ -80,12 +94,19 @@ class LandscapeEngine:
         config: which landscape.
         latency: how long it takes.
         slots: requests answered at once, others wait in line.
+        rules_of: reads the rules from a system turn.
     """
 
     model = "landscape"
 
-    def __init__(self, config: LandscapeConfig, latency: LatencyConfig = NO_LATENCY, slots: int = 64) -> None:
-        self._judge = LandscapeJudge(Landscape(config), latency)
+    def __init__(
+        self,
+        config: LandscapeConfig,
+        latency: LatencyConfig = NO_LATENCY,
+        slots: int = 64,
+        rules_of: Callable[[str], RuleSet] = rules_in,
+    ) -> None:
+        self._judge = LandscapeJudge(Landscape(config), latency, rules_of)
         self._line = asyncio.Semaphore(slots)
 
     async def complete(self, request: EngineRequest) -> EngineReply:
