@@ -41,14 +41,25 @@ class GateResult(NamedTuple):
 
 
 def check_gate(
-    winner: Figures, comparison: Comparison, config: GateConfig | None = None, refusal: Refusal | None = None
+    winner: Figures,
+    comparison: Comparison,
+    config: GateConfig | None = None,
+    refusal: Refusal | None = None,
+    overspent: str | None = None,
 ) -> GateResult:
     """Hold a winner's held-out figures and its comparison with the baseline against the rules.
 
-    `refusal` is what the guardrails say about its instruction, if they refuse it.
+    Args:
+        winner: its figures.
+        comparison: with the baseline, on the same examples.
+        config: limits other than the usual ones.
+        refusal: what the guardrails say about its instruction, if they refuse it.
+        overspent: what it changed beyond its diff budget, where it has one.
     """
     limits = config or GateConfig()
     reasons = [f"the guardrails refuse its instruction: {refusal.reason} ({refusal.detail})"] if refusal else []
+    if overspent:
+        reasons.append(f"more than the bullet block changed: {overspent}")
     if winner.n < limits.min_examples:
         reasons.append(f"only {winner.n} held-out examples, at least {limits.min_examples} are needed")
     if winner.validity < limits.min_validity:
