@@ -58,7 +58,7 @@ def export(
     config: ConfigFile = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Write the bullets to a file for 'optimize --bullets'."""
+    """Write the bullets to a file, those that say the same once."""
     from cluster.library import ExportBulletsConfig, run_export
     from cluster.tables import plain_table
 

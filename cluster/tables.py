@@ -124,12 +124,12 @@ def ablation_table(result: dict[str, Any]) -> None:
 
 def bullets_table(result: dict[str, Any]) -> None:
     """One line per bullet, and how many are left out."""
-    table = Table("id", "bullet", "author", "date", title_justify="left")
+    table = Table("id", "bullet", "author", "date")
     table.add_column("sources", justify="right")
     for bullet in result["bullets"]:
         row = (bullet["text"], bullet["author"], bullet["created_at"][:10])
         table.add_row(bullet["id"], *map(Text, row), str(len(bullet["sources"])))
-    _print(table)
+    _print(table if result["bullets"] else "no bullets")
     if result["held_out"]:
         _print(f"left out: {result['held_out']} learned from val or test pairs only; --all-splits shows them")
 

@@ -13,9 +13,9 @@ from tests.recorded_runs import make_pairs, write_run
 TIMEOUT_MS = 15_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A browser without windows."""
+    """A browser without windows; gone before the next module, as Playwright leaves an event loop running until then."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("no Chromium is installed here (apt-get install chromium)")
