@@ -34,6 +34,7 @@ class OptimizerName(StrEnum):
 
     GEPA = "gepa"
     MIPRO = "mipro"
+    BULLETS = "bullets"
 
 
 class Split(StrEnum):
@@ -138,6 +139,10 @@ def optimize(
     limit: Annotated[
         int | None, typer.Option(help="Compare on at most this many held-out test examples, 200 by default; 0 is all.")
     ] = None,
+    bullets: Annotated[
+        Path | None, typer.Option(help="Bullets to choose from, .jsonl or one a line; the library by default.")
+    ] = None,
+    max_bullets: Annotated[int | None, typer.Option(help="How many bullets may be kept, 10 by default.")] = None,
     out: Out = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -158,6 +163,7 @@ def optimize(
     }
     flags |= {"reflection_model": reflection_model, "seed": seed, "limit": limit, "out": out}
     flags |= {"max_tokens": max_tokens, "max_usd": max_usd, "price": price or None, "resume": resume or None}
+    flags |= {"bullets": bullets, "max_bullets": max_bullets}
     run_command(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
 
 

@@ -75,6 +75,8 @@ class OptimizeConfig(RunConfig):
         max_usd: the same in US dollars.
         price: US dollars per million tokens by model name, over those of the catalogue.
         limit: held-out examples that baseline and winner are compared on at most; 0 is all.
+        bullets: file that optimizer `bullets` chooses from; the library by default.
+        max_bullets: how many the program may hold in the end.
     """
 
     data: str
@@ -89,6 +91,15 @@ class OptimizeConfig(RunConfig):
     price: dict[str, Prices] = {}
     seed: int = Field(0, ge=0)
     limit: int = Field(200, ge=0)
+    bullets: Path | None = None
+    max_bullets: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_bullets(self) -> OptimizeConfig:
+        given = [f"--{key.replace('_', '-')}" for key in ("bullets", "max_bullets") if getattr(self, key) is not None]
+        if given and self.optimizer != "bullets":
+            raise ValueError(f"{' and '.join(given)} cannot be given to optimizer {self.optimizer!r}; use 'bullets'")
+        return self
 
     @field_validator("price", mode="before")
     @classmethod

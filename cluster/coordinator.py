@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from cluster.bullet_choice import library_bullets, without_held_out
 from cluster.configs import DEFAULT_JUDGE, DEFAULT_MODE, EvaluateConfig, OptimizeConfig, ServeConfig
 from cluster.measure import Measured, measure_judge
 from cluster.models import ModelChoice, resolve_model
@@ -16,22 +17,29 @@ from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
 from cluster.stores import open_ledger, resolve_release, study_journal
+from cluster.waterfall import HeldOutStep, measure_steps, selection_as_dict
 from judge_serve.judging.catalogue import EMBEDDED
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
 from judge_serve.judging.judge_file import load_judge_file
+from judge_serve.judging.program import Program
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from judge_serve.serving.home import home
 from optimize_workers.budget import Budget
+from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluate import Counts, EvaluationPlane, JudgeCall, Pool, are_recorded
 from optimize_workers.evidence.comparison import Comparison, compare
+from optimize_workers.evidence.diff_budget import changed_outside_bullets
 from optimize_workers.evidence.gate import GateResult, check_gate
 from optimize_workers.ledger import Ledger
 from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.optimizers.bullets import BulletOptimizer
 from optimize_workers.reflection import Reflector
-from optimize_workers.study import MIN_VALIDITY, Study, StudyResult, Trial, check_study
+from optimize_workers.study import MIN_VALIDITY, Optimizer, Study, StudyResult, Trial, check_study
+
+BULLETS = "bullets"  # the optimizer that leaves the program as it is
 
 
 def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
                 f"give it by --price {model.identity.name}=PROMPT/COMPLETION, in US dollars per million tokens"
             )
     judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
+    bullets = library_bullets(config.bullets) if config.optimizer == BULLETS else []
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split("test")
     _note_data(dataset, progress)
@@ -90,7 +99,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     ):
         folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
         ledger.record_run(str(folder.path.resolve()), "optimize")
-        adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, config)
+        adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, config, bullets)
     result = finish_adaptation(adapted, dataset, folder, registry, config)
     folder.write_json("result.json", result)
     return result
@@ -123,6 +132,8 @@ class Adapted(NamedTuple):
     gate: GateResult
     test_openings: int
     validation: Validation
+    held_out_steps: Sequence[HeldOutStep] = ()
+    overspent: str | None = None  # what a choice of bullets changed beside them
 
 
 def adapt_judge(
@@ -133,8 +144,12 @@ def adapt_judge(
     folder: RunFolder,
     progress: Progress,
     config: OptimizeConfig,
+    bullets: Sequence[Bullet] = (),
 ) -> Adapted:
-    """Search on train and val, then compare baseline and winner on the test split."""
+    """Search on train and val, then compare baseline and winner on the test split.
+
+    `bullets` are what a search that only chooses them chooses from.
+    """
     name = judge.task.name
     data = dataset.for_optimizers(judge.program.demonstrations)
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
@@ -150,6 +165,7 @@ def adapt_judge(
         budget=budget,
         prices=config.prices_of(session.reflection_model.name),
     )
+    bullets, held_out = without_held_out(bullets, dataset)
     study = Study(
         judge=judge,
         data=data,
@@ -158,13 +174,16 @@ def adapt_judge(
         seed=config.seed,
         reflect=reflect,
         can_propose=session.can_propose,
+        bullets=bullets,
         on_trial=_trial_recorder(folder, progress, budget),
         on_refusal=lambda refusal: folder.append_line("candidates.jsonl", refusal),
         on_stage=lambda stage: progress.note(f"done: {stage}; {budget.used}/{budget.total} calls"),
         journal=study_journal(folder.path),
     )
     progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
-    found = OPTIMIZERS[config.optimizer]().run(study)
+    for bullet, reason in held_out:
+        study.refuse(reason, {"optimizer": BULLETS, "bullet": bullet.id, "text": bullet.text})
+    found = _optimizer_of(config).run(study)
     if not any(trial.is_full for trial in found.trials):
         raise RefusedInputError("the budget ended before the baseline was measured; raise --max-tokens or --max-usd")
     spending = Spending(plane.counts, reflect.num_asked, reflect.num_cached)
@@ -195,12 +214,21 @@ def adapt_judge(
         title = f"winner on the same {len(examples)} test examples"
         winner = measure_judge(second, examples, session.pool, progress, title, ledger)
     compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
-    gate = check_gate(winner.figures, compared, refusal=study.guard.explain(found.winner.instruction))
+    selection = found.selection
+    overspent = changed_outside_bullets(judge, second.judge) if selection else None
+
+    def measure_step(number: int, program: Program) -> Measured:
+        release = Release(name=name, judge=judge.model_copy(update={"program": program}), parents=(first.digest,))
+        return measure_judge(release, examples, session.pool, progress, f"step {number} on the same examples", ledger)
+
+    steps = measure_steps(selection.steps if selection else (), (baseline, winner), measure_step, judge.task.scale)
+    refusal = study.guard.explain(found.winner.instruction)
+    gate = check_gate(winner.figures, compared, refusal=refusal, overspent=overspent)
     search = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": budget.used}
     proven = with_evidence(winner, baseline, compared, dataset, search)
     tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)
     validation = Validation(study.validation_examples(tried.n), 100.0 * (1.0 - tried.score))
-    return Adapted(found, budget, spending, baseline, proven, compared, gate, openings, validation)
+    return Adapted(found, budget, spending, baseline, proven, compared, gate, openings, validation, steps, overspent)
 
 
 def with_evidence(
@@ -247,6 +275,8 @@ def finish_adaptation(
         "release": release.id,
         "gate": {"passed": adapted.gate.passed, "reasons": adapted.gate.reasons},
     }
+    if adapted.study.selection:
+        result |= selection_as_dict(adapted.study.selection, adapted.held_out_steps, adapted.overspent)
     arms = [("baseline", adapted.baseline), ("winner", adapted.winner), *more_arms]
     folder.write_text("release.json", release.to_json())
     folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
@@ -268,6 +298,12 @@ def finish_adaptation(
         over_calls=[(step.calls, step.figures) for step in course_of(adapted.study.trials)],
     )
     return result
+
+
+def _optimizer_of(config: OptimizeConfig) -> Optimizer:
+    if config.optimizer == BULLETS and config.max_bullets is not None:
+        return BulletOptimizer(config.max_bullets)
+    return OPTIMIZERS[config.optimizer]()
 
 
 def judge_to_run(config: EvaluateConfig | ServeConfig) -> tuple[Release, ModelChoice]:

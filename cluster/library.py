@@ -43,7 +43,7 @@ class ImportBulletsConfig(CommandConfig):
 def run_list(config: LibraryConfig, _progress: Progress) -> dict[str, Any]:
     """The library, as JSON."""
     with open_ledger() as ledger:
-        bullets, num_held_out = _library(ledger, all_splits=config.all_splits)
+        bullets, num_held_out = accepted_bullets(ledger, all_splits=config.all_splits)
     return {
         "bullets": [{"id": bullet.id, **bullet.model_dump(mode="json")} for bullet in bullets],
         "held_out": num_held_out,
@@ -55,7 +55,7 @@ def run_export(config: ExportBulletsConfig, _progress: Progress) -> dict[str, An
     if config.path.exists():
         raise RefusedInputError(f"{config.path} exists; choose another name or remove it")
     with open_ledger() as ledger:
-        bullets, num_held_out = _library(ledger, all_splits=config.all_splits)
+        bullets, num_held_out = accepted_bullets(ledger, all_splits=config.all_splits)
     if not bullets:
         raise RefusedInputError("the library is empty; accept bullets in 'relevance-judge review RUN' first")
     write_bullets(config.path, bullets)
@@ -72,7 +72,7 @@ def run_import(config: ImportBulletsConfig, _progress: Progress) -> dict[str, An
     return {"imported": len(new), "path": str(config.path)}
 
 
-def _library(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet], int]:
+def accepted_bullets(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet], int]:
     """The bullets, merged where they say the same, and how many were left out as learned from held-out pairs alone."""
     bullets = merge_similar(library_of(ledger.review_events()))
     if all_splits:

@@ -37,6 +37,8 @@ def optimize_table(result: dict[str, Any]) -> None:
     compared = result["comparison"]
     low, high = compared["ci95"]
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    if "waterfall" in result:
+        _print(_steps_table(result))
     _ratings_line("winner", result["winner"])
     _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
     _gate_line(result["gate"])
@@ -165,6 +167,20 @@ def _figures_table(title: str, arms: list[tuple[str, dict[str, Any]]]) -> Table:
             f"{figures['nmse_constant']:.1f}",
             "-" if figures["skill"] is None else f"{figures['skill']:+.2f}",
         )
+    return table
+
+
+def _steps_table(result: dict[str, Any]) -> Table:
+    """Each step of a choice of bullets: NMSE on test and on validation, and what it did there."""
+    table = Table(title="steps", title_justify="left")
+    table.add_column("change")
+    for name in ("NMSE, test", "NMSE, val", "difference, val", "95 % interval", "calls"):
+        table.add_column(name, justify="right")
+    for step, tested in zip(result["steps"], result["waterfall"], strict=True):
+        low, high = step["ci95"]
+        changed = Text("\n".join([step["change"], *(f"- {bullet['text']}" for bullet in step["bullets"])]))
+        figures = (f"{tested['nmse']:.1f}", f"{step['nmse']:.1f}", f"{step['delta_nmse']:+.2f}")
+        table.add_row(changed, *figures, f"{low:+.2f} to {high:+.2f}", str(step["calls"]))
     return table
 
 

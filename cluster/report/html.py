@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from cluster.measure import Measured
 from cluster.report.course import course_of, line_of
 from cluster.report.lineage import lineage_of
+from cluster.report.waterfall import waterfall_of
 from cluster.run_folder import RunFolder
 from optimize_workers.metrics import losses
 from optimize_workers.study import StudyResult
@@ -37,6 +38,7 @@ def write_report(
         comparison=result.get("comparison"),
         test_openings=result.get("test_openings"),
         **(_candidates(study) if study else {}),
+        **(_waterfall(result) if result.get("waterfall") else {}),
     )
     folder.write_text("report.html", html)
 
@@ -53,6 +55,12 @@ def _candidates(study: StudyResult) -> dict[str, Any]:
         "calls_saved": study.calls_saved,
         "refusals": dict(sorted(study.refusals.items(), key=lambda counted: (-counted[1], counted[0]))),
     }
+
+
+def _waterfall(result: dict[str, Any]) -> dict[str, Any]:
+    """What `waterfall.html` shows."""
+    picture = waterfall_of([step["nmse"] for step in result["waterfall"]])
+    return {"picture": picture, **{key: result[key] for key in ("steps", "waterfall", "harmful", "diff_budget")}}
 
 
 def _disagreements(measured: Measured) -> list[dict[str, Any]]:

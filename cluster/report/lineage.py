@@ -143,6 +143,8 @@ def _change(trial: Trial) -> str:
         return f"proposal {origin['proposal']}, section {origin.get('section')}"
     if "instruction" in origin:
         return f"instruction {origin['instruction']}, demonstrations {origin.get('demonstrations')}"
+    if "changed" in origin:
+        return f"{origin.get('stage')} {', '.join(origin['changed'])}".strip()
     return ""
 
 
