@@ -33,7 +33,7 @@ from optimize_workers.selection import Change, HarmfulBullet, Selection, Step
 from optimize_workers.study import Study, StudyResult
 
 MAX_BULLETS = 10
-LEVEL = 0.05  # of the one-sided test of a step, shared by those that race for it
+LEVEL = 0.05  # of the one-sided test of a step; what is tried brings evidence of its own from train
 GRADE_MARGIN = 5.0  # NMSE points that the mean loss of a human grade may rise above the baseline's
 VALIDATION_SHARE = 12  # the budget is worth at least this many full evaluations
 SCREENING_SHARE = 8  # of what is left of the budget, for one screening
@@ -44,7 +44,7 @@ FIRST_SHARE = 3  # of the budget, for the screenings before anything is added
 MIN_EVIDENCE = 1.5  # standard errors of the gain on train from which on a bullet is tried on validation
 CLEAR_EVIDENCE = 3.0  # the same from which on it needs no other bullet to help
 HARM_EVIDENCE = 3.0  # standard errors of the loss on train from which on a bullet is named harmful
-MIN_PACK = 8  # bullets; packs are at most so much longer than what may be kept
+MIN_PACK = 8  # bullets judged together on top of those chosen, where that many may be kept at all
 WIDTH = 2  # changes that race for one step, where the budget is not short
 MAX_ORDERS = 3  # other orders that are tried
 MAX_THREADS = 64  # they wait for models
@@ -159,7 +159,8 @@ class _Search:
     @property
     def _pack_size(self) -> int:
         """Bullets that are judged together on top of those chosen."""
-        return max(MIN_PACK, self._options.max_bullets - len(self._chosen))
+        most = self._options.max_bullets
+        return max(min(MIN_PACK, most), most - len(self._chosen))
 
     def _screen_first(self) -> None:
         """Screen what there is before anything is added: effects are largest then."""

@@ -33,6 +33,7 @@ CONFIG = SimulatedEngineConfig(
 )
 CALLS_IN_FLIGHT = 64
 SEED = 20
+MORE_WORDS = {"bullets": ["--bullets", str(EXAMPLES / "bullets.txt"), "--max-bullets", "4"]}
 
 
 class Starter:
@@ -46,6 +47,7 @@ class Starter:
     def __call__(self, home, *more, optimizer="mipro"):
         data, out = EXAMPLES / "workplace.jsonl", self._folder / home / "run"
         words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{self._endpoint}#m", "--budget", "150"]
+        words += MORE_WORDS.get(optimizer, [])
         environment = {**os.environ, "RELEVANCE_JUDGE_HOME": str(self._folder / home)}
         process = subprocess.Popen(
             [sys.executable, "-m", "cluster", *words, "--limit", "20", "--out", str(out), "--json", *more],
@@ -204,7 +206,7 @@ def check_resumed(optimize, endpoint, whole, optimizer, kill_it):
     assert missing <= asked_by_resumed <= missing + num_shared_calls(whole.candidates) < len(whole.keys)
 
 
-@pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
+@pytest.mark.parametrize("optimizer", ["mipro", "gepa", "bullets"])
 @pytest.mark.parametrize(
     ("part", "num_parts"),
     [
@@ -230,7 +232,7 @@ def test_a_run_is_not_resumed_with_another_config(optimize):
     assert "--resume" in stderr and "seed was 0, is 7" in stderr
 
 
-@pytest.mark.parametrize("optimizer", ["mipro", "gepa"])
+@pytest.mark.parametrize("optimizer", ["mipro", "gepa", "bullets"])
 def test_ctrl_c_stops_a_search_and_all_that_it_started(optimize, optimizer):
     process, out = optimize("stopped", optimizer=optimizer)
     wait_for_trials(process, out, 2)

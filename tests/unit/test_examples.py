@@ -8,7 +8,9 @@ import pytest
 from cluster.configs import EXAMPLES
 from judge_serve.judging import AnswerMode, load_judge_file
 from judge_serve.judging.rendering import render_messages
+from optimize_workers.bullets import read_bullets
 from optimize_workers.dataset import load_dataset, load_items
+from optimize_workers.guardrails import Guardrails
 
 ROWS = [json.loads(line) for line in (EXAMPLES / "workplace.jsonl").read_text(encoding="utf-8").splitlines()]
 JUDGE_FILE = load_judge_file(EXAMPLES / "judge.toml")
@@ -114,3 +116,14 @@ def test_the_unlabelled_pairs_load_and_are_new(dataset):
     labelled = {e.item.document for part in dataset.by_split.values() for e in part}
     assert labelled.isdisjoint(item.document for item in items)
     assert not any("rating" in values for _, values in load_items(str(EXAMPLES / "unlabelled.parquet")))
+
+
+def test_the_shipped_bullets_are_for_the_shipped_judge(dataset):
+    """Each passes the guardrails on the shipped examples, so that a search judges all of them."""
+    data, task = dataset.for_optimizers(), JUDGE_FILE.task
+    guard = Guardrails(
+        task.scale, JUDGE_FILE.program.instruction, [*data.train, *data.val], own_texts=[task.description]
+    )
+    bullets = read_bullets(EXAMPLES / "bullets.txt")
+    assert len(bullets) >= 12
+    assert [guard.explain(bullet.text) for bullet in bullets] == [None] * len(bullets)
