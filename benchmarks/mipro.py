@@ -44,6 +44,7 @@ QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(24), range(100)
 VALIDITY_SEEDS = range(60)  # some 4,500 judgments of demonstrations, the smallest stage: sampling error 0.007
 BY_REPLY_SEEDS = range(24)
 STOCK_DEFAULT_SEEDS = range(3)
+STRICT_THRESHOLD = 0.98  # of a score; a rating half a unit off has 0.984
 MALFORMED_RATE, MALFORMED_LEFT = 0.25, 0.35
 HONESTY_RATE = 0.4
 BOOTSTRAPPING_PLAN = MiproPlan(  # a search judges seven times for its demonstrations; this one does nothing else
@@ -63,8 +64,10 @@ def measure(full: bool) -> dict[str, Any]:
         arm: in_own_process(time_arm, full)["results"]
         for arm, time_arm in {"dspy_mipro": time_dspy_mipro, "ours": time_ours}.items()
     }
-    quality = run_arms({"dspy_mipro": stock, "ours": ours}, QUALITY_SEEDS_FULL if full else QUALITY_SEEDS)
+    arms = {"dspy_mipro": stock, "dspy_mipro_strict": strict_stock, "ours": ours}
+    quality = run_arms(arms, QUALITY_SEEDS_FULL if full else QUALITY_SEEDS)
     ratios = nmse_ratios(quality["ours"], quality["dspy_mipro"])
+    strict_ratios = nmse_ratios(quality["ours"], quality["dspy_mipro_strict"])
     interval = interval_of_mean(ratios)
     honesty = measure_honesty()
     return {
@@ -80,6 +83,11 @@ def measure(full: bool) -> dict[str, Any]:
             "speedup_of_ceilings": mean_ratio(_ceilings(times["dspy_mipro"]), _ceilings(times["ours"])),
             "quality": {arm: summarize_quality(results) for arm, results in quality.items()},
             "nmse_ratios": ratios,
+            "vs_dspy_mipro_strict": {
+                "nmse_ratio": statistics.fmean(strict_ratios),
+                "nmse_ratio_ci95": interval_of_mean(strict_ratios),
+                "metric_threshold": STRICT_THRESHOLD,
+            },
             "honesty": honesty,
             "real": optimize_on_vllm() if full else None,
             "parameters": {
@@ -128,6 +136,11 @@ def time_ours(full: bool) -> dict[str, Any]:
 def stock(seed: int) -> ArmResult:
     """Stock without latency; one thread finds what 64 find, in less time."""
     return run_dspy_mipro(config_of(seed), NO_LATENCY, num_threads=1)
+
+
+def strict_stock(seed: int) -> ArmResult:
+    """Stock that shows only what the judge rated nearly as people did."""
+    return run_dspy_mipro(config_of(seed), NO_LATENCY, num_threads=1, metric_threshold=STRICT_THRESHOLD)
 
 
 def ours(seed: int) -> ArmResult:

@@ -36,15 +36,14 @@ def optimize_on_vllm() -> dict[str, Any]:
     """Our search on real vLLM in `generate` mode: what it repaired, and which ratings the winner gives."""
     search = search_on_vllm("mipro", "generate", REAL_BUDGET)
     result = search.result
-    counts = result["winner"]["rating_counts"]
     kept = ("calls", "reflections", "calls_saved", "refusals", "baseline", "winner", "comparison", "gate")
     return {
         "wall_s": search.wall_s,
         "command": search.command,
         "invalid": [result[which]["invalid"] for which in ("baseline", "winner")],
         "nmse": [result[which]["nmse"] for which in ("baseline", "winner")],
-        "winner_ratings": counts,
-        "largest_share_of_ratings": max(counts.values()) / max(1, sum(counts.values())),
+        "winner_ratings": result["winner"]["rating_counts"],
+        "largest_rating_share": result["winner"]["largest_rating_share"],
         **{key: result[key] for key in kept},
     }
 

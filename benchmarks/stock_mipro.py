@@ -41,9 +41,11 @@ class StockSearch(NamedTuple):
     trial_scores: list[float]
 
 
-def run_dspy_mipro(config: LandscapeConfig, latency: LatencyConfig, *, num_threads: int = SLOTS) -> ArmResult:
+def run_dspy_mipro(
+    config: LandscapeConfig, latency: LatencyConfig, *, num_threads: int = SLOTS, metric_threshold: float | None = None
+) -> ArmResult:
     """One search of `dspy.MIPROv2` that survives malformed replies."""
-    return search(config, latency, num_threads=num_threads, max_errors=NEVER).result
+    return search(config, latency, num_threads=num_threads, max_errors=NEVER, metric_threshold=metric_threshold).result
 
 
 def search(
@@ -53,8 +55,13 @@ def search(
     num_threads: int = SLOTS,
     num_trials: int = NUM_TRIALS,
     max_errors: int | None = None,
+    metric_threshold: float | None = None,
 ) -> StockSearch:
-    """One search of `dspy.MIPROv2`; without `max_errors` DSPy's default holds."""
+    """One search of `dspy.MIPROv2`; where an argument is None DSPy's default holds.
+
+    By default the library takes any reply that scores above 0 for a demonstration, with its rating; with
+    `metric_threshold` only those that score as much.
+    """
     landscape = Landscape(config)
     log = _StageLog()
     engine = ThreadedEngine(LandscapeJudge(landscape, latency), SLOTS, log.judged)
@@ -70,6 +77,7 @@ def search(
         max_bootstrapped_demos=MAX_DEMONSTRATIONS,
         max_labeled_demos=MAX_DEMONSTRATIONS,
         max_errors=max_errors,
+        metric_threshold=metric_threshold,
     )
     train, val = _to_dspy(landscape.data.train), _to_dspy(landscape.data.val)
     with silence(), settings(judge):
