@@ -20,7 +20,8 @@ from optimize_workers.guardrails.wording import normalised, words_of
 from optimize_workers.near_copies import are_near_copies, shingles_of
 
 MAX_DOCUMENT_CHARS = 700  # of a demonstration; longer documents make poor, costly demonstrations
-MAX_EXPLANATION_CHARS = 200
+MAX_EXPLANATION_CHARS = 200  # of a short one
+LONGEST_EXPLANATION_CHARS = 300  # `guided` allows no longer reply; what is longer counts as no reason
 MAX_TOKENS = 1_500  # of the demonstrations of a set together, as `estimate_tokens` counts
 MIN_PER_GRADE = 8  # examples of a grade to draw from: where fewer are short, the next longer ones too
 MAX_PER_GRADE = 1_000  # by the seed, of more
@@ -70,12 +71,12 @@ def estimate_tokens(shown: Demonstration) -> int:
 
 
 def to_demonstration(example: Example) -> Demonstration:
-    """The demonstration of an example: the human's rating and reason."""
+    """The demonstration of an example: the human's rating and reason, unless that is too long."""
     return Demonstration(
         query=example.item.query,
         document=example.item.document,
         rating=int(example.gold_rating),
-        explanation=example.explanation,
+        explanation=example.explanation if _is_explained(example) else "",
     )
 
 
@@ -84,11 +85,22 @@ def _readable(train: Sequence[Example], scale: Scale, seed: int, needs_reason: b
     rng = np.random.default_rng([seed, 7])
     readable: list[Example] = []
     for rating in scale.ratings:
-        of_grade = [e for e in train if e.gold_rating == rating and (e.explanation or not needs_reason)]
+        of_grade = [e for e in train if e.gold_rating == rating and (_is_explained(e) or not needs_reason)]
         by_length = sorted(of_grade, key=lambda e: (not _is_short(e), len(e.item.document) + len(e.explanation)))
         kept = by_length[: max(MIN_PER_GRADE, sum(map(_is_short, of_grade)))]
         readable += [kept[i] for i in sorted(rng.permutation(len(kept))[:MAX_PER_GRADE])]
     return readable
+
+
+def grades_to_show(train: Sequence[Example], scale: Scale, *, needs_reason: bool) -> set[int]:
+    """Ratings of the scale that there is an example of to be shown, with a human reason if there has to be one."""
+    return {
+        r for r in scale.ratings if any(e.gold_rating == r and (_is_explained(e) or not needs_reason) for e in train)
+    }
+
+
+def _is_explained(example: Example) -> bool:
+    return 0 < len(example.explanation) <= LONGEST_EXPLANATION_CHARS
 
 
 def _is_short(example: Example) -> bool:
