@@ -233,6 +233,7 @@ def summarize_quality(results: Sequence[ArmResult]) -> dict[str, Any]:
         "test_nmse_mean": statistics.fmean(result.test_nmse for result in results),
         "test_nmse_stdev": statistics.stdev(result.test_nmse for result in results),
         "judge_calls_mean": statistics.fmean(result.judge_calls for result in results),
+        "distinct_calls_mean": statistics.fmean(result.distinct_calls or result.judge_calls for result in results),
         "reflections_mean": statistics.fmean(result.reflections for result in results),
         "demonstrations_mean": statistics.fmean(result.demonstrations for result in results),
         "runs": [result.as_dict() for result in results],

@@ -20,7 +20,7 @@ from benchmarks.landscape import SCALE, Landscape, LandscapeConfig, key_of, rule
 from benchmarks.landscape_demonstrations import Shown
 from benchmarks.landscape_engines import LandscapeJudge, LatencyConfig, Reflecting, ThreadedEngine
 from benchmarks.landscape_proposer import ProposingModel
-from judge_serve.judging import Example
+from judge_serve.judging import EngineReply, EngineRequest, Example
 
 SLOTS = 64
 MINIBATCH = 35
@@ -64,7 +64,7 @@ def search(
     """
     landscape = Landscape(config)
     log = _StageLog()
-    engine = ThreadedEngine(LandscapeJudge(landscape, latency), SLOTS, log.judged)
+    engine = _RememberingEngine(LandscapeJudge(landscape, latency), SLOTS, log.judged)
     judge = judging_model(engine)
     optimizer = _TimedMIPROv2(
         log,
@@ -112,11 +112,30 @@ def search(
         rules=tuple(sorted(rules)),
         library_calls=max(logged["total_eval_calls_so_far"] for logged in best.trial_logs.values()),
         demonstrations=len(shown),
+        distinct_calls=engine.num_distinct,
         stages_s=log.stages_s,
         stage_ceilings_s=ceilings,
     )
     scores = [logged[kind] for logged in best.trial_logs.values() for kind in _SCORES if kind in logged]
     return StockSearch(result, best.score, scores)
+
+
+class _RememberingEngine(ThreadedEngine):
+    """Counts distinct requests: with its cache on, as by default, the library would send only those."""
+
+    def __init__(self, judge: LandscapeJudge, slots: int, on_call: Callable[[float], None]) -> None:
+        super().__init__(judge, slots, on_call)
+        self._seen: set[str] = set()
+
+    @property
+    def num_distinct(self) -> int:
+        """How many different requests came in."""
+        return len(self._seen)
+
+    def complete(self, request: EngineRequest) -> EngineReply:
+        """See `ThreadedEngine.complete`."""
+        self._seen.add(repr(request.messages))  # a set's `add` is atomic
+        return super().complete(request)
 
 
 class _StageLog:
