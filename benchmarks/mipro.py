@@ -41,7 +41,8 @@ from optimize_workers.optimizers.mipro import MiproPlan
 
 TIME_SEEDS, TIME_SEEDS_FULL = range(2), range(6)
 QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(24), range(100)
-VALIDITY_SEEDS = range(60)  # some 4,500 judgments of demonstrations, the smallest stage: sampling error 0.007
+STRICT_SEEDS, STRICT_SEEDS_FULL = range(12), range(100)
+VALIDITY_SEEDS = range(45)  # some 3,600 judgments of demonstrations, the smallest stage: sampling error 0.008
 BY_REPLY_SEEDS = range(24)
 STOCK_DEFAULT_SEEDS = range(3)
 STRICT_THRESHOLD = 0.98  # of a score; a rating half a unit off has 0.984
@@ -64,10 +65,11 @@ def measure(full: bool) -> dict[str, Any]:
         arm: in_own_process(time_arm, full)["results"]
         for arm, time_arm in {"dspy_mipro": time_dspy_mipro, "ours": time_ours}.items()
     }
-    arms = {"dspy_mipro": stock, "dspy_mipro_strict": strict_stock, "ours": ours}
-    quality = run_arms(arms, QUALITY_SEEDS_FULL if full else QUALITY_SEEDS)
+    quality = run_arms({"dspy_mipro": stock, "ours": ours}, QUALITY_SEEDS_FULL if full else QUALITY_SEEDS)
+    quality |= run_arms({"dspy_mipro_strict": strict_stock}, STRICT_SEEDS_FULL if full else STRICT_SEEDS)
     ratios = nmse_ratios(quality["ours"], quality["dspy_mipro"])
-    strict_ratios = nmse_ratios(quality["ours"], quality["dspy_mipro_strict"])
+    strict = quality["dspy_mipro_strict"]
+    strict_ratios = nmse_ratios(quality["ours"][: len(strict)], strict)
     interval = interval_of_mean(ratios)
     honesty = measure_honesty()
     return {
