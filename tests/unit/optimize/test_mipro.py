@@ -447,7 +447,8 @@ def test_long_sections_leave_room_for_variants():
 def test_there_are_at_most_two_trials_for_each_choice():
     data = OptimizationData(train=(make_example(3.0),), val=make_examples(10, "val"))
     trials = run(weak(rate_well, data=data, budget=3_000)).trials
-    assert sum(not t.is_full and t.split == "val" for t in trials) <= 2 * 3 * 4  # no set, the human's reason, the judge's
+    num_choices = 3 * 4  # no set, the human's reason, the judge's
+    assert sum(not t.is_full and t.split == "val" for t in trials) <= 2 * num_choices
 
 
 def test_it_is_told_that_nothing_can_be_shown(caplog):
