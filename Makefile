@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOCK := requirements/cpu.lock requirements/torch.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup check test test-all demo k8s clean
+.PHONY: setup lint check test test-all demo k8s clean
 
 setup: $(STAMP)
 	@$(BIN)/relevance-judge doctor --prepare
@@ -24,11 +24,13 @@ $(STAMP): $(LOCK) pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint
 	$(BIN)/python -m pytest tests/unit tests/contract -q -m "not ray and not model and not browser and not nightly"
 
 test: setup

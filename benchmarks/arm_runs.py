@@ -22,10 +22,15 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+def quality_processes() -> ProcessPoolExecutor:
+    """Processes for what is not timed."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(QUALITY_PROCESSES, mp_context=context, initializer=_log_prints)
+
+
 def run_arms(arms: Mapping[str, Callable[[int], ArmResult]], seeds: Sequence[int]) -> dict[str, list[ArmResult]]:
     """Every arm on every seed, where nothing is timed."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(QUALITY_PROCESSES, mp_context=context, initializer=_log_prints) as processes:
+    with quality_processes() as processes:
         runs = {arm: [processes.submit(run, seed) for seed in seeds] for arm, run in arms.items()}
         return {arm: [said(run.result()) for run in started] for arm, started in runs.items()}
 

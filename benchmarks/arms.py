@@ -47,6 +47,7 @@ class ArmResult:
         rules: of the returned program.
         library_calls: what the library counted.
         demonstrations: number of the returned program's.
+        distinct_calls: judge calls with different prompts; 0 where nobody counted.
         stages_s: seconds of each stage of a search that has stages, from when it could begin to its end.
         stage_ceilings_s: the same with latencies only, each stage on its own.
     """
@@ -64,6 +65,7 @@ class ArmResult:
     rules: tuple[str, ...]
     library_calls: int
     demonstrations: int = 0
+    distinct_calls: int = 0
     stages_s: dict[str, float] = field(default_factory=dict)
     stage_ceilings_s: dict[str, float] = field(default_factory=dict)
 

@@ -62,6 +62,8 @@ class LandscapeConfig(BaseModel):
     Attributes:
         malformed_rate: share of the replies if nothing is shown.
         malformed_left: share of those that each demonstration shown leaves; 1 repairs nothing.
+        malformed_by_example: replies about the same examples are malformed whatever the program, exactly that share of
+            each split, so that no search comes to prefer a program for its well-formed replies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +74,7 @@ class LandscapeConfig(BaseModel):
     num_test: int = Field(400, ge=1)
     malformed_rate: float = Field(0.01, ge=0.0, le=1.0)
     malformed_left: float = Field(1.0, ge=0.0, le=1.0)
+    malformed_by_example: bool = False
 
 
 class Traits(NamedTuple):
@@ -104,6 +107,7 @@ class Landscape:
     def __init__(self, config: LandscapeConfig | None = None) -> None:
         self.config = config or LandscapeConfig()
         self._traits: dict[str, Traits] = {}
+        self._malformed: set[str] = set()  # keys, used if malformed by example
         self.data = OptimizationData(self._make("train", self.config.num_train), self._make("val", self.config.num_val))
         self.test = self._make("test", self.config.num_test)
 
@@ -116,7 +120,9 @@ class Landscape:
         missed_by = miss(rules, traits, [self._lesson(one) for one in shown])
         rating = SCALE.nearest(traits.gold + traits.sign * missed_by + traits.noise + fresh)
         malformed_rate = self.config.malformed_rate * self.config.malformed_left ** len(shown)
-        return Reading(rating, malformed < malformed_rate, failures_left(rules, traits))
+        by_example = self.config.malformed_by_example
+        is_malformed = key in self._malformed if by_example else malformed < malformed_rate
+        return Reading(rating, is_malformed, failures_left(rules, traits))
 
     def nmse(self, rules: RuleSet, examples: Sequence[Example], shown: Sequence[Shown] = ()) -> float:
         """NMSE of such a judge: 0-100, lower is better, a malformed reply counts 100."""
@@ -139,7 +145,11 @@ class Landscape:
         return Lesson(traits.failures, traits.is_typical and abs(shown.rating - traits.gold) <= TOLERANCE)
 
     def _make(self, split: str, count: int) -> tuple[Example, ...]:
-        return tuple(self._make_example(split, number) for number in range(count))
+        examples = tuple(self._make_example(split, number) for number in range(count))
+        keys = [key_of(example.item.document) for example in examples]
+        in_turn = sorted(keys, key=lambda key: draws(self.config.seed, "malformed", key)[0])
+        self._malformed.update(in_turn[: round(self.config.malformed_rate * count)])
+        return examples
 
     def _make_example(self, split: str, number: int) -> Example:
         drawn = iter(draws(self.config.seed, split, str(number), count=16))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from functools import partial
 from typing import Any
 
 from benchmarks.arms import ArmResult, replay
@@ -17,10 +17,10 @@ from benchmarks.landscape_engines import (
     ReflectionModel,
 )
 from benchmarks.real_search import search_on_vllm
-from benchmarks.recording import InProcessPool, JobLog, RecordingPool, RecordingReflection
+from benchmarks.recording import InProcessPool, JobLog, RecordingPool, RecordingReflection, worker_pool
 from benchmarks.stock_gepa import BUDGET, SLOTS
 from optimize_workers.budget import Budget
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall
+from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.optimizers.gepa import AHEAD, GepaOptimizer
 from optimize_workers.study import Study
 
@@ -37,32 +37,24 @@ def optimize_on_vllm() -> dict[str, Any]:
 
 def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET, ahead: int = AHEAD) -> ArmResult:
     """One search of our GEPA; with latency on Ray, which must be running, without in this process."""
-    from optimize_workers.workers import WorkerPool
-
     config, latency = LandscapeConfig(seed=seed), LATENCY if with_latency else NO_LATENCY
     landscape = Landscape(config)
-    workers: WorkerPool | None = None
-    if with_latency:
-        workers = WorkerPool(partial(LandscapeEngine, config, latency, SLOTS), max_calls_in_flight=SLOTS)
-        warm_up = [JudgeCall(JUDGE.program, example, occurrence=10**6) for example in landscape.data.train]
-        EvaluationPlane(JUDGE, workers).evaluate(warm_up)
     log = JobLog(LandscapeJudge(landscape, latency))
-    pool = RecordingPool(workers or InProcessPool(LandscapeEngine(config)), log, landscape.data.val)
     budget = Budget(max_judge_calls)
-
-    study = Study(
-        judge=JUDGE,
-        data=landscape.data,
-        plane=EvaluationPlane(JUDGE, pool, budget),
-        budget=budget,
-        seed=seed,
-        reflect=RecordingReflection(Reflecting(ReflectionModel(seed, latency)), log),
-    )
-    started = time.perf_counter()
-    found = GepaOptimizer(ahead).run(study)
-    wall_s = time.perf_counter() - started
-    if workers:
-        workers.close()
+    in_process = contextlib.nullcontext(InProcessPool(LandscapeEngine(config)))
+    with worker_pool(config, latency, SLOTS) if with_latency else in_process as judging:
+        pool = RecordingPool(judging, log, landscape.data.val)
+        study = Study(
+            judge=JUDGE,
+            data=landscape.data,
+            plane=EvaluationPlane(JUDGE, pool, budget),
+            budget=budget,
+            seed=seed,
+            reflect=RecordingReflection(Reflecting(ReflectionModel(seed, latency)), log),
+        )
+        started = time.perf_counter()
+        found = GepaOptimizer(ahead).run(study)
+        wall_s = time.perf_counter() - started
     rules = rules_in(found.winner.instruction)
     return ArmResult(
         arm="ours",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import time
 from typing import Any, NamedTuple
 
 from benchmarks.running import ROOT
+from judge_serve.serving.home import models_dir
 
 
 class RealSearch(NamedTuple):
@@ -21,13 +23,18 @@ class RealSearch(NamedTuple):
 
 
 def search_on_vllm(optimizer: str, mode: str, budget: int) -> RealSearch:
-    """One `relevance-judge optimize` on the example data."""
+    """One `relevance-judge optimize` on the example data, in a home of its own: nothing is known beforehand."""
     options = ["--optimizer", optimizer, "--mode", mode, "--budget", str(budget), "--json"]
     command = ["-m", "cluster", "optimize", "examples/workplace.jsonl", *options]
     with tempfile.TemporaryDirectory() as folder:
+        home = {"RELEVANCE_JUDGE_HOME": f"{folder}/home", "RELEVANCE_JUDGE_MODELS": str(models_dir())}
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, *command, "--out", f"{folder}/run"], stdout=subprocess.PIPE, check=True, cwd=ROOT
+            [sys.executable, *command, "--out", f"{folder}/run"],
+            stdout=subprocess.PIPE,
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, **home},
         )
         wall_s = time.perf_counter() - started
     return RealSearch(command, wall_s, json.loads(done.stdout))

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from benchmarks.arms import Job, Progress
-from benchmarks.landscape import SCALE
-from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, Reflecting
-from judge_serve.judging import Example, Item, Judge, Judgment, judge_pair
+from benchmarks.landscape import JUDGE, SCALE, Landscape, LandscapeConfig
+from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, LatencyConfig, Reflecting
+from judge_serve.judging import Engine, Example, Item, Judge, Judgment, judge_pair
 from judge_serve.judging.judge import build_request
-from optimize_workers.evaluate import OnDone, OnWait, Pool
+from optimize_workers.evaluate import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
 from optimize_workers.metrics import example_score
+
+
+@contextlib.contextmanager
+def worker_pool(config: LandscapeConfig, latency: LatencyConfig, slots: int) -> Iterator[Pool]:
+    """A pool of Ray workers that have judged something; Ray must be running."""
+    from optimize_workers.workers import WorkerPool
+
+    workers = WorkerPool(partial(LandscapeEngine, config, latency, slots), max_calls_in_flight=slots)
+    warm_up = [JudgeCall(JUDGE.program, example, occurrence=10**6) for example in Landscape(config).data.train]
+    EvaluationPlane(JUDGE, workers).evaluate(warm_up)
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 class JobLog:
@@ -94,7 +110,7 @@ class RecordingPool:
 class InProcessPool:
     """A pool that judges in the calling thread, for an engine that never awaits."""
 
-    def __init__(self, engine: LandscapeEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def judge(

@@ -20,7 +20,7 @@ from benchmarks.landscape import SCALE, Landscape, LandscapeConfig, key_of, rule
 from benchmarks.landscape_demonstrations import Shown
 from benchmarks.landscape_engines import LandscapeJudge, LatencyConfig, Reflecting, ThreadedEngine
 from benchmarks.landscape_proposer import ProposingModel
-from judge_serve.judging import Example
+from judge_serve.judging import EngineReply, EngineRequest, Example
 
 SLOTS = 64
 MINIBATCH = 35
@@ -41,9 +41,11 @@ class StockSearch(NamedTuple):
     trial_scores: list[float]
 
 
-def run_dspy_mipro(config: LandscapeConfig, latency: LatencyConfig, *, num_threads: int = SLOTS) -> ArmResult:
+def run_dspy_mipro(
+    config: LandscapeConfig, latency: LatencyConfig, *, num_threads: int = SLOTS, metric_threshold: float | None = None
+) -> ArmResult:
     """One search of `dspy.MIPROv2` that survives malformed replies."""
-    return search(config, latency, num_threads=num_threads, max_errors=NEVER).result
+    return search(config, latency, num_threads=num_threads, max_errors=NEVER, metric_threshold=metric_threshold).result
 
 
 def search(
@@ -53,11 +55,16 @@ def search(
     num_threads: int = SLOTS,
     num_trials: int = NUM_TRIALS,
     max_errors: int | None = None,
+    metric_threshold: float | None = None,
 ) -> StockSearch:
-    """One search of `dspy.MIPROv2`; without `max_errors` DSPy's default holds."""
+    """One search of `dspy.MIPROv2`; where an argument is None DSPy's default holds.
+
+    By default the library takes any reply that scores above 0 for a demonstration, with its rating; with
+    `metric_threshold` only those that score as much.
+    """
     landscape = Landscape(config)
     log = _StageLog()
-    engine = ThreadedEngine(LandscapeJudge(landscape, latency), SLOTS, log.judged)
+    engine = _RememberingEngine(LandscapeJudge(landscape, latency), SLOTS, log.judged)
     judge = judging_model(engine)
     optimizer = _TimedMIPROv2(
         log,
@@ -70,6 +77,7 @@ def search(
         max_bootstrapped_demos=MAX_DEMONSTRATIONS,
         max_labeled_demos=MAX_DEMONSTRATIONS,
         max_errors=max_errors,
+        metric_threshold=metric_threshold,
     )
     train, val = _to_dspy(landscape.data.train), _to_dspy(landscape.data.val)
     with silence(), settings(judge):
@@ -104,11 +112,30 @@ def search(
         rules=tuple(sorted(rules)),
         library_calls=max(logged["total_eval_calls_so_far"] for logged in best.trial_logs.values()),
         demonstrations=len(shown),
+        distinct_calls=engine.num_distinct,
         stages_s=log.stages_s,
         stage_ceilings_s=ceilings,
     )
     scores = [logged[kind] for logged in best.trial_logs.values() for kind in _SCORES if kind in logged]
     return StockSearch(result, best.score, scores)
+
+
+class _RememberingEngine(ThreadedEngine):
+    """Counts distinct requests: with its cache on, as by default, the library would send only those."""
+
+    def __init__(self, judge: LandscapeJudge, slots: int, on_call: Callable[[float], None]) -> None:
+        super().__init__(judge, slots, on_call)
+        self._seen: set[str] = set()
+
+    @property
+    def num_distinct(self) -> int:
+        """How many different requests came in."""
+        return len(self._seen)
+
+    def complete(self, request: EngineRequest) -> EngineReply:
+        """See `ThreadedEngine.complete`."""
+        self._seen.add(repr(request.messages))  # a set's `add` is atomic
+        return super().complete(request)
 
 
 class _StageLog:

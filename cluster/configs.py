@@ -15,6 +15,7 @@ from judge_serve.judging.judgment import AnswerMode
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DEFAULT_JUDGE = EXAMPLES / "judge.toml"
 DEFAULT_MODE = AnswerMode.GENERATE
+MAX_SEED = 2**32 - 1  # numpy's and Optuna's, which gets one more
 SPLIT_PATTERN = "^(train|val|test)$"
 AnyConfig = TypeVar("AnyConfig", bound="CommandConfig")
 
@@ -89,7 +90,7 @@ class OptimizeConfig(RunConfig):
     max_tokens: int | None = Field(None, ge=1)
     max_usd: float | None = Field(None, gt=0)
     price: dict[str, Prices] = {}
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=MAX_SEED)
     limit: int = Field(200, ge=0)
     bullets: Path | None = None
     max_bullets: int | None = Field(None, ge=1)
@@ -136,7 +137,7 @@ class DemoConfig(CommandConfig):
 
     quick: bool = False
     budget: int = Field(300, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=MAX_SEED)
     out: Path
 
 

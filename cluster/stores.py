@@ -30,7 +30,7 @@ def open_ledger() -> Iterator[Ledger]:
 
 
 def study_journal(run_folder: Path) -> Path:
-    """Where an optimizer keeps the journal of a run's study: beside the ledger's file, one per run folder."""
+    """Where an optimizer keeps the journal of a run's study: in the home, one per run folder."""
     digest = digest_of_text(str(run_folder.resolve()))
     return home() / "studies" / f"{run_folder.name}-{digest[:12]}.journal"
 

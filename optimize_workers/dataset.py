@@ -65,16 +65,14 @@ class Dataset:
     def for_optimizers(self, shown: Sequence[Demonstration] = ()) -> OptimizationData:
         """Train and val; whatever is in train may be shown in a prompt.
 
-        No document of another split is, nor a near copy; nor what the judge's own demonstrations show, as a pair under
-        judgment must not stand in its own prompt.
+        No document of another split is, nor a near copy of one; nor one that the judge's own demonstrations show, or
+        nearly: a pair under judgment must not stand in its own prompt.
         """
-        unfit, pairs = self.crossing_docs | self.near_copies, {(one.query, one.document) for one in shown}
-        usable = tuple(
-            e
-            for e in self.by_split["train"]
-            if e.item.doc_id not in unfit and (e.item.query, e.item.document) not in pairs
-        )
-        return OptimizationData(train=usable, val=self.by_split["val"])
+        unfit = self.crossing_docs | self.near_copies
+        usable = [e for e in self.by_split["train"] if e.item.doc_id not in unfit]
+        given_away = find_near_copies([e.item.document for e in usable], [one.document for one in shown])
+        kept = tuple(e for number, e in enumerate(usable) if number not in given_away)
+        return OptimizationData(train=kept, val=self.by_split["val"])
 
     def require_unseen(self, shown: Sequence[Demonstration]) -> None:
         """Raise RefusedInputError if the judge's own demonstrations show a document of val or test or a near copy."""

@@ -17,61 +17,14 @@ from optimize_workers.near_copies import are_near_copies, shingles_of
 from optimize_workers.word_vectors import Vectors, word_vectors
 
 MAX_DOCUMENT_CHARS = 700  # of a demonstration; longer documents make poor, costly demonstrations
-MAX_EXPLANATION_CHARS = 200
+MAX_EXPLANATION_CHARS = 200  # of a short one
+LONGEST_EXPLANATION_CHARS = 300  # `guided` allows no longer reply; what is longer counts as no reason
 MAX_TOKENS = 1_500  # of the demonstrations of a set together, as `estimate_tokens` counts
 MIN_PER_GRADE = 8  # examples of a grade to draw from: where fewer are short, the next longer ones too
 MAX_PER_GRADE = 1_000  # by the seed, of more
 NUM_OPTIONS = 16  # of which the one least like those chosen already is taken: few enough that sets differ
 _BYTES_PER_TOKEN = 3  # English has four and more, and most scripts have three bytes a character
 _TOKENS_PER_TURN = 8  # what a chat template puts around a message
-
-
-def usable_demonstrations(train: Sequence[Example], scale: Scale) -> list[Example]:
-    """Training examples that may be shown: integer human rating, a short reason, a short document.
-
-    Where no document is short enough, the shortest tenth of the examples with a reason is used.
-    """
-    honest = [e for e in train if e.explanation and float(e.gold_rating).is_integer()]
-    short = [
-        e for e in honest if len(e.item.document) <= MAX_DOCUMENT_CHARS and len(e.explanation) <= MAX_EXPLANATION_CHARS
-    ]
-    grades = {int(e.gold_rating) for e in honest}
-    if grades <= {int(e.gold_rating) for e in short}:
-        return short
-    by_length = sorted(honest, key=lambda e: len(e.item.document) + len(e.explanation))
-    return by_length[: max(len(scale.ratings) * 4, len(honest) // 10)]
-
-
-def draw_demonstration_sets(
-    train: Sequence[Example], scale: Scale, *, num_sets: int, sizes: Sequence[int], seed: int
-) -> list[tuple[Demonstration, ...]]:
-    """Sets of demonstrations, each with different queries and grades as even as its size allows.
-
-    Args:
-        train: training examples only.
-        scale: its ratings are taken in turn, in an order drawn per set.
-        num_sets: how many sets; fewer come back where the examples do not suffice.
-        sizes: number of demonstrations of set i is `sizes[i % len(sizes)]`.
-        seed: set i depends on (seed, i) only.
-    """
-    pool = usable_demonstrations(train, scale)
-    by_grade = {r: [e for e in pool if int(e.gold_rating) == r] for r in scale.ratings}
-    sets = []
-    for number in range(num_sets):
-        rng = np.random.default_rng([seed, 2, number])
-        chosen: list[Example] = []
-        grades = [int(grade) for grade in rng.permutation(list(scale.ratings)) if by_grade[int(grade)]]
-        size = sizes[number % len(sizes)]
-        for turn in range(2 * size):
-            if len(chosen) >= size or not grades:
-                break
-            shown = {e.item.query_id for e in chosen}
-            options = [e for e in by_grade[grades[turn % len(grades)]] if e.item.query_id not in shown]
-            if options:
-                chosen.append(options[int(rng.integers(len(options)))])
-        if chosen:
-            sets.append(tuple(to_demonstration(example) for example in chosen))
-    return sets
 
 
 def draw_example_sets(
@@ -112,25 +65,36 @@ def estimate_tokens(shown: Demonstration) -> int:
 
 
 def to_demonstration(example: Example) -> Demonstration:
-    """The demonstration of an example: the human's rating and reason."""
+    """The demonstration of an example: the human's rating and reason, unless that is too long."""
     return Demonstration(
         query=example.item.query,
         document=example.item.document,
         rating=int(example.gold_rating),
-        explanation=example.explanation,
+        explanation=example.explanation if _is_explained(example) else "",
     )
 
 
 def _readable(train: Sequence[Example], scale: Scale, seed: int, needs_reason: bool) -> list[Example]:
     """Examples to draw from: of each grade the short ones, and the shortest others where these are few."""
-    rng = np.random.default_rng([seed, 5])
+    rng = np.random.default_rng([seed, 7])
     readable: list[Example] = []
     for rating in scale.ratings:
-        of_grade = [e for e in train if e.gold_rating == rating and (e.explanation or not needs_reason)]
+        of_grade = [e for e in train if e.gold_rating == rating and (_is_explained(e) or not needs_reason)]
         by_length = sorted(of_grade, key=lambda e: (not _is_short(e), len(e.item.document) + len(e.explanation)))
         kept = by_length[: max(MIN_PER_GRADE, sum(map(_is_short, of_grade)))]
         readable += [kept[i] for i in sorted(rng.permutation(len(kept))[:MAX_PER_GRADE])]
     return readable
+
+
+def grades_to_show(train: Sequence[Example], scale: Scale, *, needs_reason: bool) -> set[int]:
+    """Ratings of the scale that there is an example of to be shown, with a human reason if there has to be one."""
+    return {
+        r for r in scale.ratings if any(e.gold_rating == r and (_is_explained(e) or not needs_reason) for e in train)
+    }
+
+
+def _is_explained(example: Example) -> bool:
+    return 0 < len(example.explanation) <= LONGEST_EXPLANATION_CHARS
 
 
 def _is_short(example: Example) -> bool:

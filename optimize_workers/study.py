@@ -19,7 +19,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.budget import Budget
 from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import OptimizationData
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall
+from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.guardrails import Guardrails, Refusal
 from optimize_workers.metrics import example_score
 from optimize_workers.selection import Selection
@@ -131,13 +131,6 @@ class Study:
             return val
         chosen = np.random.default_rng([self.seed, 1]).permutation(len(val))[:most]
         return tuple(val[i] for i in sorted(chosen))
-
-    def try_program(
-        self, program: Program, examples: Sequence[Example], *, is_full: bool, origin: dict[str, Any]
-    ) -> Trial:
-        """Evaluate a program on examples and record the trial."""
-        judgments = self.plane.evaluate([JudgeCall(program, example) for example in examples])
-        return self.record(program, examples, judgments, is_full=is_full, origin=origin)
 
     def record(
         self,

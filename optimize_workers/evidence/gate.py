@@ -20,7 +20,7 @@ class GateConfig(BaseModel):
         max_worsening: NMSE points that the upper end of the interval may lie above the baseline.
         min_skill: how far a judge must beat the constant answer.
         max_abs_bias: mean signed error allowed, in rating units.
-        max_single_rating_share: share of one rating from which on a judge counts as collapsed.
+        max_single_rating_share: share of one rating above which a judge counts as collapsed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -2,30 +2,31 @@
 
 Every second set is judged once, by a teacher: the program with the demonstrations of the set before it. Where the
 teacher agrees with the human exactly, its own reason is shown, which is how this model explains; elsewhere the
-human's. Where people gave no reasons, a demonstration needs the judge's, and what it did not agree upon is left out.
+human's. Where people gave no reasons, or none for some grade, examples without a reason are judged as well, twice as
+many as are to be shown, and those are left out that neither explains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import wait
 from typing import NamedTuple
 
 from judge_serve.judging.judgment import AnswerMode, Judgment
 from judge_serve.judging.program import Demonstration, Program
 from judge_serve.judging.task import Example
-from optimize_workers.demonstrations import MAX_EXPLANATION_CHARS, draw_example_sets, to_demonstration
+from optimize_workers.demonstrations import (
+    MAX_EXPLANATION_CHARS,
+    draw_example_sets,
+    grades_to_show,
+    to_demonstration,
+)
+from optimize_workers.near_copies import are_near_copies, shingles_of
 from optimize_workers.optimizers.judging_once import Judging, JudgingOnce
 from optimize_workers.study import Study
 
 SIZES = (4, 3, 5, 4, 2, 6)  # demonstrations of a set, in turn
 _UNEXPLAINED_SPARES = 2  # examples judged for each that is to be shown, where people gave no reasons
-
-
-class DemonstrationSet(NamedTuple):
-    """What is shown together, and the training examples it was made from."""
-
-    demonstrations: tuple[Demonstration, ...]
-    examples: tuple[Example, ...]
 
 
 class _Taught(NamedTuple):
@@ -43,10 +44,21 @@ class Bootstrapping:
         num_sets: how many sets; fewer where the examples do not suffice.
         most: demonstrations of a set at most.
         max_calls: judge calls that teachers may cost.
+        in_line: whether one teacher waits for the other.
     """
 
-    def __init__(self, study: Study, judging: JudgingOnce, *, num_sets: int, most: int, max_calls: int) -> None:
+    def __init__(
+        self,
+        study: Study,
+        judging: JudgingOnce,
+        *,
+        num_sets: int,
+        most: int,
+        max_calls: int,
+        in_line: bool = False,
+    ) -> None:
         self._study = study
+        self._in_line = in_line
         scale, train, mode = study.judge.task.scale, study.data.train, study.judge.mode
         sizes = [min(size, most) for size in SIZES]
         needs_reason = mode is not AnswerMode.EXPECTED
@@ -58,24 +70,26 @@ class Bootstrapping:
 
         self.num_calls = 0
         self._sets: list[tuple[Example, ...] | _Taught] = []
-        drawn = draw(sizes, needs_reason)
-        for number, examples in enumerate(drawn):
-            is_taught = needs_reason and number % 2 == 1 and self.num_calls + len(examples) <= max_calls
-            self._sets.append(self._teach(examples, drawn[number - 1], judging) if is_taught else examples)
-        if drawn:
+        self._explained = draw(sizes, needs_reason)
+        if grades_to_show(train, scale, needs_reason=needs_reason) == grades_to_show(train, scale, needs_reason=False):
+            for number, examples in enumerate(self._explained):
+                is_taught = needs_reason and number % 2 == 1 and self.num_calls + len(examples) <= max_calls
+                shown = self._explained[number - 1]
+                self._sets.append(self._teach(examples, shown, judging) if is_taught else examples)
             return
         for number, examples in enumerate(draw([_UNEXPLAINED_SPARES * size for size in sizes], False)):
             if self.num_calls + len(examples) <= max_calls:
-                taught = self._teach(examples, (), judging)
+                taught = self._teach(examples, self._explained[0] if self._explained else (), judging)
                 self._sets.append(taught._replace(size=sizes[number % len(sizes)]))
 
     @property
     def shown(self) -> list[tuple[Example, ...]]:
         """The training examples of each set."""
-        return [drawn.examples if isinstance(drawn, _Taught) else drawn for drawn in self._sets]
+        drawn = [one.examples if isinstance(one, _Taught) else one for one in self._sets]
+        return drawn or self._explained
 
-    def sets(self, spent: int) -> list[DemonstrationSet]:
-        """All sets that hold something, in order; the teachers' trials are recorded, after `spent` judge calls.
+    def sets(self, spent: int) -> list[tuple[Demonstration, ...]]:
+        """All sets that hold something, each once; the teachers' trials are recorded, after `spent` judge calls.
 
         Raises: as `Judging.wait`.
         """
@@ -85,18 +99,22 @@ class Bootstrapping:
                 spent += drawn.judging.num_new
                 made.append(self._explain(drawn, spent))
             else:
-                made.append(DemonstrationSet(tuple(map(to_demonstration, drawn)), drawn))
-        return [one for one in made if one.demonstrations]
+                made.append(tuple(map(to_demonstration, drawn)))
+        made = [one for one in made if one] or [tuple(map(to_demonstration, examples)) for examples in self._explained]
+        return list(dict.fromkeys(made))
 
     def _teach(self, examples: tuple[Example, ...], shown: Sequence[Example], judging: JudgingOnce) -> _Taught:
         program = self._study.judge.program
-        teachers = [e for e in shown if not any(_is_same(e, example) for example in examples)]
+        teachers = [e for e in shown if not any(_gives_away(e, example) for example in examples)]
         if teachers:  # else the judge as it is
             program = with_demonstrations(program, [to_demonstration(e) for e in teachers])
         self.num_calls += judging.num_new(program, examples)
-        return _Taught(examples, len(examples), judging.start(program, examples))
+        taught = _Taught(examples, len(examples), judging.start(program, examples))
+        if self._in_line:
+            wait([wave for wave, _ in taught.judging.places])
+        return taught
 
-    def _explain(self, drawn: _Taught, spent: int) -> DemonstrationSet:
+    def _explain(self, drawn: _Taught, spent: int) -> tuple[Demonstration, ...]:
         judged = drawn.judging.wait()
         self._study.record(
             drawn.judging.program,
@@ -107,9 +125,9 @@ class Bootstrapping:
             split="train",
             calls=spent,
         )
-        pairs = [(_explained(e, j), e) for e, j in zip(drawn.examples, judged.judgments, strict=True)]
-        kept = [(shown, example) for shown, example in pairs if shown.explanation][: drawn.size]
-        return DemonstrationSet(tuple(shown for shown, _ in kept), tuple(example for _, example in kept))
+        pairs = zip(drawn.examples, judged.judgments, strict=True)
+        explained = [_explained(example, judgment) for example, judgment in pairs]
+        return tuple([shown for shown in explained if shown.explanation][: drawn.size])
 
 
 def with_demonstrations(program: Program, demonstrations: Sequence[Demonstration]) -> Program:
@@ -125,6 +143,12 @@ def _explained(example: Example, judgment: Judgment) -> Demonstration:
     return shown.model_copy(update={"explanation": reason.strip()})
 
 
-def _is_same(one: Example, other: Example) -> bool:
-    """Whether one could give the other away."""
-    return one.item.query_id == other.item.query_id or one.item.doc_id == other.item.doc_id
+def _gives_away(one: Example, other: Example) -> bool:
+    """Whether who is shown one has an easy time with the other."""
+    first, second = one.item, other.item
+    return (
+        first.query_id == second.query_id
+        or first.query == second.query
+        or first.doc_id == second.doc_id
+        or are_near_copies(shingles_of(first.document), shingles_of(second.document))
+    )

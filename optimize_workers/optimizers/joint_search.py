@@ -242,24 +242,25 @@ class JointSearch:
             while self._queue:
                 attempt = self._queue.popleft()
                 judged = self._wait(attempt.judging)
-                if judged is not None:
+                if judged is None:
+                    self._left = 0
+                else:
                     self._note(attempt.choice, attempt.places, judged)
                     self._record(attempt, judged)
-        num_all = len(self._validation)
-        self._study.calls_saved += sum(num_all - len(known.scores) for known in self._tried.values())
+        if self._left:  # what is dropped could have been judged
+            dropped = [self._tried[choice] for choice in self._open_choices() if self._chance(choice) < DROP_BELOW]
+            self._study.calls_saved += sum(len(self._validation) - len(known.scores) for known in dropped)
 
     def _candidates(self) -> list[tuple[float, Choice]]:
-        """Choices with their chance to beat the best, held against it on the examples they share."""
-        best = self._tried[self._best()].scores
-        chances = []
-        for choice in self._open_choices():
-            known = self._tried[choice]
-            places = list(known.scores)
-            scores, rivals = [known.scores[place] for place in places], [best[place] for place in places]
-            chance = chance_to_win(scores, rivals, len(self._validation))
-            if known.num_invalid <= self._max_invalid and chance >= DROP_BELOW:
-                chances.append((chance, choice))
-        return chances
+        """Choices that may still win, with their chance to."""
+        able = [choice for choice in self._open_choices() if self._tried[choice].num_invalid <= self._max_invalid]
+        chances = [(self._chance(choice), choice) for choice in able]
+        return [(chance, choice) for chance, choice in chances if chance >= DROP_BELOW]
+
+    def _chance(self, choice: Choice) -> float:
+        """A choice's chance to beat the best, held against it on the examples that both were judged on."""
+        known, best = self._tried[choice].scores, self._tried[self._best()].scores
+        return chance_to_win(list(known.values()), [best[place] for place in known], len(self._validation))
 
     def _best(self) -> Choice:
         """The best that could win today."""

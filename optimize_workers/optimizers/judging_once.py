@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
+from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
 from optimize_workers.evaluate import JudgeCall
 from optimize_workers.metrics import example_score
 from optimize_workers.optimizers.lessons import Judged
 from optimize_workers.study import Study
 
-_Place = tuple[Future[Judged], int]  # a wave under way, and which of its judgments
+_Place = tuple[Future[list[Judgment]], int]  # a wave under way, and which of its judgments
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,9 @@ class Judging:
 
     program: Program
     examples: Sequence[Example]
-    places: Sequence[_Place]
     num_new: int
+    places: Sequence[_Place]
+    scale: Scale
 
     def wait(self) -> Judged:
         """All judgments.
@@ -35,8 +38,9 @@ class Judging:
             BudgetExceededError: tokens or dollars ran out before they were asked.
             EngineError: the engine failed.
         """
-        parts = [(wave.result(), place) for wave, place in self.places]
-        return Judged([wave.judgments[at] for wave, at in parts], [wave.scores[at] for wave, at in parts])
+        judgments = [wave.result()[at] for wave, at in self.places]
+        pairs = zip(judgments, self.examples, strict=True)  # a pair may occur twice, with different human ratings
+        return Judged(judgments, [example_score(judgment, example, self.scale) for judgment, example in pairs])
 
 
 class JudgingOnce:
@@ -49,18 +53,18 @@ class JudgingOnce:
 
     def num_new(self, program: Program, examples: Sequence[Example]) -> int:
         """How many judge calls it takes to judge a program on these examples."""
-        return sum((program.digest, example.item) not in self._known for example in examples)
+        return len(self._new(program, examples))
 
     def start(self, program: Program, examples: Sequence[Example]) -> Judging:
-        """Judge a program on distinct examples; what is known or under way is not asked again."""
-        new = [example for example in examples if (program.digest, example.item) not in self._known]
+        """Judge a program on examples; what is known or under way is not asked again."""
+        new = self._new(program, examples)
         if new:
-            wave = self._threads.submit(self._judge, program, new)
+            wave = self._threads.submit(self._study.plane.evaluate, [JudgeCall(program, example) for example in new])
             self._known |= {(program.digest, example.item): (wave, at) for at, example in enumerate(new)}
         places = [self._known[program.digest, example.item] for example in examples]
-        return Judging(program, examples, places, len(new))
+        return Judging(program, examples, len(new), places, self._study.judge.task.scale)
 
-    def _judge(self, program: Program, examples: Sequence[Example]) -> Judged:
-        judgments = self._study.plane.evaluate([JudgeCall(program, example) for example in examples])
-        scale = self._study.judge.task.scale
-        return Judged(judgments, [example_score(j, e, scale) for j, e in zip(judgments, examples, strict=True)])
+    def _new(self, program: Program, examples: Sequence[Example]) -> list[Example]:
+        items = dict.fromkeys(example.item for example in examples if (program.digest, example.item) not in self._known)
+        firsts = {example.item: example for example in reversed(examples)}
+        return [firsts[item] for item in items]

@@ -16,6 +16,7 @@ import numpy as np
 from dspy.utils.exceptions import AdapterParseError
 
 from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import answer_line, render_scale
 from judge_serve.judging.task import Example
 from optimize_workers.guardrails import Refusal
@@ -26,6 +27,7 @@ MAX_BATCHES = 10
 _MAX_QUERY_CHARS = 200
 _MAX_DOCUMENT_CHARS = 400
 _MAX_REASON_CHARS = 200
+ADVICE = "advice"  # section that a fixed variant adds
 _NONE = "There is none."
 _TIPS = (
     "Keep it short: a few plain sentences.",
@@ -103,7 +105,7 @@ def propose_instructions(
         study: its reflection model writes, about its training examples.
         shown: sets of training examples, taken in turn; may be empty.
         num_proposals: how many are written; each gets another tip, as far as there are tips.
-        threads: in which the model is waited for, at least `MAX_BATCHES` and `num_proposals` of them free.
+        threads: in which the model is waited for; with as many as `MAX_BATCHES` and `num_proposals` all go at once.
 
     Raises:
         EngineError: the reflection model does not answer.
@@ -133,10 +135,10 @@ def propose_instructions(
     return list(threads.map(propose, range(1, num_proposals + 1)))
 
 
-def fixed_variants(study: Study) -> list[str]:
-    """Honest variants of the baseline's instruction, for reflection models that cannot write any."""
-    baseline = study.judge.program.instruction
-    return [f"{baseline}\n\n{variant}" for variant in _VARIANTS[study.judge.mode]]
+def fixed_variants(study: Study) -> list[Program]:
+    """The baseline with a section more: honest variants, for reflection models that cannot write any."""
+    baseline = study.judge.program
+    return [baseline.with_sections({**baseline.sections, ADVICE: text}) for text in _VARIANTS[study.judge.mode]]
 
 
 def render_pairs(examples: Sequence[Example]) -> str:

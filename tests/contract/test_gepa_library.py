@@ -18,7 +18,7 @@ from gepa.core.adapter import EvaluationBatch
 from gepa.gepa_utils import select_program_candidate_from_pareto_front
 from gepa.strategies.proposal_sampling import PxNSampling
 
-from benchmarks.stock_gepa import language_model, prompt_of
+from benchmarks.dspy_landscape import language_model, prompt_of
 
 NUMBERS = [11, 22, 33, 44, 55, 66]
 SEED_TEXTS = {"first": "Know nothing.", "second": "Know 11."}

@@ -148,6 +148,18 @@ def test_demonstrations_repair_nothing_by_default():
     assert statistics.fmean(malformed) == pytest.approx(0.4, abs=0.062)
 
 
+def test_the_same_examples_are_unreadable_for_every_program_if_configured_so():
+    landscape = Landscape(LandscapeConfig(malformed_rate=0.4, malformed_left=0.35, malformed_by_example=True))
+    shown = [show(e) for e in landscape.data.train[:2]]
+    for split in (landscape.data.train, landscape.data.val, landscape.test):
+        unreadable = [
+            [landscape.read(rules, key(e), demonstrated).is_malformed for e in split]
+            for rules, demonstrated in ((NOTHING, ()), (EVERY_HELPFUL, shown))
+        ]
+        assert unreadable[0] == unreadable[1]
+        assert sum(unreadable[0]) == 0.4 * len(split)
+
+
 def test_noise_is_drawn_anew_for_other_demonstrations():
     ended = EVERY_HELPFUL  # help plays no part
     pair = [show(e) for e in of_kind(True)[:2]]

@@ -43,3 +43,13 @@ def test_the_evaluation_plane_reaches_its_figures():
     assert result["slot_utilization"] >= 0.95
     assert result["ledger_lookup_s"] < 1
     assert result["coordinator_rss_gb"] < 1.5
+
+
+@pytest.mark.nightly
+@pytest.mark.ray
+def test_mipro_reaches_its_figures():
+    result = run("mipro", 600)
+    assert result["speedup_vs_dspy_mipro"] >= 4
+    assert result["nmse_noninferior"] == 1
+    assert result["validity_error"] <= 0.02 and result["validity_error_vs_sent"] < 1e-9
+    assert result["stock_default_score"] == 0

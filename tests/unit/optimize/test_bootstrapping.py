@@ -1,5 +1,6 @@
 """Bootstrapping: the human's reason, or the judge's where it agreed; nobody is shown the pair it judges."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -36,13 +37,13 @@ def disagree(request):
 
 
 def reasons(one):
-    return {shown.explanation for shown in one.demonstrations}
+    return {shown.explanation for shown in one}
 
 
 def test_every_second_set_shows_the_judges_reasons_where_it_agrees():
     _, sets, _ = bootstrap(agree)
     assert [reasons(one) for one in sets] == [{"fits the need"}, {OWN}] * 2 + [{"fits the need"}]
-    assert [len(one.demonstrations) for one in sets] == list(SIZES[:5])
+    assert [len(one) for one in sets] == list(SIZES[:5])
 
 
 @pytest.mark.parametrize("script", [disagree, lambda request: "no idea", lambda request: json_reply(9, OWN)])
@@ -59,7 +60,7 @@ def test_a_long_reason_of_the_judge_is_not_shown():
 def test_ratings_are_the_humans_always():
     study, sets, _ = bootstrap(disagree)
     gold = {(e.item.query, e.item.document): e.gold_rating for e in study.data.train}
-    assert all(gold[d.query, d.document] == d.rating for one in sets for d in one.demonstrations)
+    assert all(gold[d.query, d.document] == d.rating for one in sets for d in one)
 
 
 def test_a_teacher_never_sees_the_pair_that_it_judges():
@@ -93,7 +94,7 @@ def test_teachers_cost_at_most_what_is_allowed(max_calls):
 def test_without_human_reasons_those_are_shown_that_the_judge_explains():
     train = [make_example(float(n % 5 + 1), number=n, reason="") for n in range(60)]
     _, sets, _ = bootstrap(agree, train=train)
-    assert [len(one.demonstrations) for one in sets] == list(SIZES[:5])
+    assert [len(one) for one in sets] == list(SIZES[:5])
     assert {reason for one in sets for reason in reasons(one)} == {OWN}
     assert bootstrap(disagree, train=train)[1] == []
 
@@ -102,13 +103,56 @@ def test_in_mode_expected_nobody_is_asked_for_reasons():
     train = [make_example(float(n % 5 + 1), number=n, reason="") for n in range(60)]
     _, sets, num_calls = bootstrap(agree, train=train, mode=AnswerMode.EXPECTED)
     assert num_calls == 0
-    assert [len(one.demonstrations) for one in sets] == list(SIZES[:5])
+    assert [len(one) for one in sets] == list(SIZES[:5])
 
 
 def test_a_set_is_never_larger_than_allowed():
     _, sets, _ = bootstrap(agree, most=2)
-    assert {len(one.demonstrations) for one in sets} == {2}
+    assert {len(one) for one in sets} == {2}
 
 
 def test_without_training_examples_that_may_be_shown_there_are_no_sets():
     assert bootstrap(agree, train=[make_example(3.5)])[1] == []
+
+
+def test_a_teacher_sees_no_near_copy_of_the_document_that_it_judges():
+    text = "Everyone who joins the group may book one of the rooms on the second floor for at most two hours a day"
+    train = [
+        make_example(float(n % 5 + 1), number=n, document=f"{text}, evidence {n % 5 + 1}. {'' if n < 20 else n}")
+        for n in range(40)
+    ]
+    seen = []
+
+    def script(request):
+        shown = [turn["content"] for turn in request.messages[1:-1] if turn["role"] == "user"]
+        seen.append(bool(shown))
+        return agree(request)
+
+    _, sets, _ = bootstrap(script, train=train)
+    assert sets and seen
+    assert not any(seen), "all documents nearly copy each other, so no teacher is shown any"
+
+
+def test_a_grade_without_human_reasons_is_explained_by_the_judge():
+    train = [make_example(float(n % 5 + 1), number=n, reason="because" if n % 5 == 2 else "") for n in range(60)]
+    _, sets, _ = bootstrap(agree, train=train)
+    assert {shown.rating for shown in sets[2]} == {1, 2, 3, 4, 5}
+    assert max(Counter(shown.rating for one in sets for shown in one).values()) <= 6
+
+
+def test_the_few_human_reasons_are_shown_where_the_judge_explains_nothing():
+    train = [make_example(float(n % 5 + 1), number=n, reason="because" if n < 3 else "") for n in range(60)]
+    _, sets, _ = bootstrap(lambda request: "no idea", train=train)
+    assert sets
+    assert {reason for one in sets for reason in reasons(one)} == {"because"}
+
+
+def test_equal_sets_are_one():
+    _, sets, _ = bootstrap(disagree, train=[make_example(3.0)])
+    assert len(sets) == 1
+
+
+def test_a_human_reason_of_a_page_is_none():
+    train = [make_example(float(n % 5 + 1), number=n, reason="x" * 301) for n in range(60)]
+    _, sets, _ = bootstrap(agree, train=train)
+    assert {reason for one in sets for reason in reasons(one)} == {OWN}

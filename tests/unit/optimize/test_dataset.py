@@ -325,9 +325,11 @@ def test_what_the_judge_shows_of_train_leaves_train(tmp_path):
     assert [e.item.query_id for e in dataset.for_optimizers([shown("document 0")]).train] == ["q1", "q2"]
 
 
-def test_another_pair_of_a_shown_document_stays_in_train(tmp_path):
-    dataset = load(tmp_path, ROWS)
-    assert len(dataset.for_optimizers([shown("document 0", query="query 1")]).train) == 3
+def test_so_do_other_pairs_of_the_shown_document_and_of_near_copies(tmp_path):
+    dataset = load(tmp_path, [{**ROWS[0], "document": LONG_TEXT}, *ROWS[1:]])
+    for document in (LONG_TEXT, COPIES[0]):
+        kept = dataset.for_optimizers([shown(document, query="query 1")]).train
+        assert [e.item.query_id for e in kept] == ["q1", "q2"]
 
 
 @pytest.mark.parametrize(("held_out", "split"), [(3, "val"), (5, "test")])

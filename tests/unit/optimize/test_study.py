@@ -1,9 +1,9 @@
-"""Studies: the budget is reserved before anything is sent, and the baseline wins every tie."""
+"""Studies: what wins, what is recorded, and which data and budgets are refused."""
 
 import pytest
 
-from judge_serve.judging import EngineError, RefusedInputError
-from optimize_workers.budget import Budget, BudgetExceededError
+from judge_serve.judging import RefusedInputError
+from optimize_workers.budget import Budget
 from optimize_workers.dataset import OptimizationData
 from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.optimizers import OPTIMIZERS
@@ -19,21 +19,6 @@ def study_on(engine, total=100, **options):
     budget = Budget(total)
     plane = EvaluationPlane(JUDGE, InProcessPool(engine), budget)
     return Study(JUDGE, DATA, plane, budget, seed=0, reflect=lambda prompt: "", **options)
-
-
-def test_a_wave_over_budget_is_not_sent():
-    engine = ScriptedEngine()
-    study = study_on(engine, total=9)
-    with pytest.raises(BudgetExceededError, match="10 judge calls asked, 9 of 9 left"):
-        study.try_program(PROGRAM, DATA.val, is_full=True, origin={})
-    assert (engine.calls, study.budget.used, study.trials) == (0, 0, [])
-
-
-def test_a_failed_wave_scores_nothing():
-    study = study_on(ScriptedEngine(lambda _: EngineError("down", is_retryable=False)))
-    with pytest.raises(EngineError, match="down"):
-        study.try_program(PROGRAM, DATA.val, is_full=True, origin={})
-    assert study.trials == []
 
 
 # --- trials ---
@@ -54,12 +39,12 @@ def test_a_trial_is_recorded_with_mean_score_and_validity():
 def test_every_trial_is_told():
     told = []
     study = study_on(ScriptedEngine(), on_trial=told.append)
-    study.try_program(PROGRAM, DATA.val, is_full=True, origin={})
+    record(study, PROGRAM, 0.5)
     assert told == study.trials
 
 
 def record(study, program, score, *, is_full=True):
-    judgments = [make_judgment(1 if n < score * 10 else None) for n in range(10)]
+    judgments = [make_judgment(1 if n < score * 10 else 5) for n in range(10)]
     examples = [make_examples(1)[0]] * 10
     return study.record(program, examples, judgments, is_full=is_full, origin={})
 
@@ -75,6 +60,35 @@ def test_the_baseline_wins_a_tie():
     study = study_on(ScriptedEngine())
     record(study, PROGRAM, 0.5)
     record(study, OTHER, 0.5)
+    assert study.result().winner == PROGRAM
+
+
+def record_unreadable(study, program, num_invalid):
+    """A trial on examples that are judged rightly, but for some unreadable replies."""
+    judgments = [make_judgment(None if n < num_invalid else 1) for n in range(10)]
+    return study.record(program, [make_examples(1)[0]] * 10, judgments, is_full=True, origin={})
+
+
+def test_a_candidate_under_the_validity_floor_cannot_win():
+    study = study_on(ScriptedEngine())
+    record(study, PROGRAM, 0.5)
+    better = record_unreadable(study, OTHER, 2)
+    result = study.result()
+    assert (result.winner, result.under_floor) == (PROGRAM, better)
+
+
+def test_a_candidate_on_the_validity_floor_can_win():
+    study = study_on(ScriptedEngine())
+    record(study, PROGRAM, 0.5)
+    record_unreadable(study, OTHER, 1)
+    result = study.result()
+    assert (result.winner, result.under_floor) == (OTHER, None)
+
+
+def test_the_baseline_stays_with_any_validity():
+    study = study_on(ScriptedEngine())
+    record_unreadable(study, PROGRAM, 10)
+    record_unreadable(study, OTHER, 9)
     assert study.result().winner == PROGRAM
 
 
