@@ -206,12 +206,17 @@ def check_resumed(optimize, endpoint, whole, optimizer, kill_it):
     assert missing <= asked_by_resumed <= missing + num_shared_calls(whole.candidates) < len(whole.keys)
 
 
-@pytest.mark.parametrize("optimizer", ["mipro", "gepa", "bullets"])
+OPTIMIZERS = ("mipro", "gepa", "bullets")
+
+
 @pytest.mark.parametrize(
-    ("part", "num_parts"),
+    ("optimizer", "part", "num_parts"),
     [
-        *((part, 2) for part in range(2)),
-        *(pytest.param(part, 10, marks=pytest.mark.nightly) for part in range(10)),
+        ("mipro", 0, 1),
+        ("gepa", 0, 2),
+        ("gepa", 1, 2),
+        ("bullets", 0, 1),
+        *(pytest.param(one, part, 10, marks=pytest.mark.nightly) for one in OPTIMIZERS for part in range(10)),
     ],
 )
 def test_a_search_killed_at_any_moment_resumes_to_the_same_result_and_pays_only_for_what_is_missing(
@@ -232,7 +237,7 @@ def test_a_run_is_not_resumed_with_another_config(optimize):
     assert "--resume" in stderr and "seed was 0, is 7" in stderr
 
 
-@pytest.mark.parametrize("optimizer", ["mipro", "gepa", "bullets"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_ctrl_c_stops_a_search_and_all_that_it_started(optimize, optimizer):
     process, out = optimize("stopped", optimizer=optimizer)
     wait_for_trials(process, out, 2)
