@@ -63,26 +63,33 @@ def run_export(config: ExportBulletsConfig, _progress: Progress) -> dict[str, An
 
 
 def run_import(config: ImportBulletsConfig, _progress: Progress) -> dict[str, Any]:
-    """Take the bullets of a file into the library; those that it holds already are left alone."""
+    """Take the bullets of a file into the library; of those that it holds already only further sources."""
     with open_ledger() as ledger:
-        known = {bullet.text for bullet in library_of(ledger.review_events())}
-        new = [bullet for bullet in read_bullets(config.path) if bullet.text not in known]
+        known = {bullet.text: bullet.sources for bullet in library_of(ledger.review_events())}
+        new = []
+        for bullet in read_bullets(config.path):
+            sources = tuple(source for source in bullet.sources if source not in known.get(bullet.text, ()))
+            if sources or bullet.text not in known:
+                new.append(bullet.model_copy(update={"sources": sources}))
         now = datetime.now(UTC)
         ledger.add_review_events([event for bullet in new for event in _import_events(bullet, user_name(), now)])
     return {"imported": len(new), "path": str(config.path)}
 
 
 def accepted_bullets(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet], int]:
-    """The bullets, merged where they say the same, and how many were left out as learned from held-out pairs alone."""
-    bullets = merge_similar(library_of(ledger.review_events()))
+    """The bullets, merged where they say the same, and how many were left out as learned from held-out pairs alone.
+
+    What is left out is so before anything is merged: a text learned from a held-out pair must not stand for others.
+    """
+    bullets = library_of(ledger.review_events())
     if all_splits:
-        return bullets, 0
+        return merge_similar(bullets), 0
     kept = []
     for bullet in bullets:
         sources = tuple(source for source in bullet.sources if source.split == TRAIN)
         if sources or not bullet.sources:
             kept.append(bullet.model_copy(update={"sources": sources}))
-    return kept, len(bullets) - len(kept)
+    return merge_similar(kept), len(bullets) - len(kept)
 
 
 def _import_events(bullet: Bullet, author: str, at: datetime) -> list[ReviewEvent]:

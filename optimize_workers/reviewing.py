@@ -25,7 +25,7 @@ class EventKind(StrEnum):
     EXPLAINED = "explained"  # text: why the judge was wrong
     DISTILLED = "distilled"  # text: a bullet written by a model; explanation: what it was written from, if no person's
     BULLET_EDITED = "bullet_edited"  # text: the bullet
-    ACCEPTED = "accepted"
+    ACCEPTED = "accepted"  # text: the bullet that was accepted
     REJECTED = "rejected"
     LABEL_WRONG = "label_wrong"
     UNDONE = "undone"  # `undoes` says what
@@ -160,6 +160,8 @@ def _fold(events: Sequence[ReviewEvent]) -> Review:
 
 
 def _after(review: Review, event: ReviewEvent) -> Review:
+    if event.kind is EventKind.ACCEPTED and event.text != review.bullet:
+        return review  # what was accepted is not what stands there: a change before it was undone
     if event.kind in DECISIONS:
         return replace(review, decision=DECISIONS[event.kind], decided_by=event.author)
     if event.kind is EventKind.EXPLAINED:

@@ -111,7 +111,8 @@ class Desk:
         places = [one.place for one in sample_disagreements(compared, run.examples, limit)]
         keys = [(e.item.query_id, e.item.doc_id) for e in run.examples]
         places += [place for place, key in enumerate(keys) if key in doubts][:limit]
-        places += [place for place, key in enumerate(keys) if PairKey(str(run.path), *key) in self.reviews()]
+        reviewed = self.reviews()
+        places += [place for place, key in enumerate(keys) if PairKey(str(run.path), *key) in reviewed]
         self.entries = [
             Entry(
                 number,
@@ -162,15 +163,16 @@ class Desk:
             raise RefusedActionError(f"{review.events[-1].author} changed this pair meanwhile; load the page again")
         events = self._changes(entry, review, written)
         decision = ACTIONS[action]
-        if decision is not None:
-            events.append(self._event(entry, decision))
         if decision is EventKind.ACCEPTED:
-            after = reviews_of([*review.events, *events])[entry.key]
-            if not after.bullet:
+            bullet = reviews_of([*review.events, *events]).get(entry.key, review).bullet
+            if not bullet:
                 raise RefusedActionError("there is no bullet to accept; write an explanation or a bullet first")
-            refused = self.refusal(after.bullet)
+            refused = self.refusal(bullet)
             if refused:
                 raise RefusedActionError(f"the guardrails refuse this bullet, {refused.reason}: {refused.detail}")
+            events.append(self._event(entry, decision, bullet))
+        elif decision is not None:
+            events.append(self._event(entry, decision))
         if events:
             self._store.add_review_events(events)
 

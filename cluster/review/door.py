@@ -72,7 +72,7 @@ class Door:
         if TOKEN not in request.query_params or request.method != "GET":
             return None
         rest = [(name, value) for name, value in request.query_params.multi_items() if name != TOKEN]
-        target = request.url.path + (f"?{urlencode(rest)}" if rest else "")
+        target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(rest)}" if rest else "")
         response = RedirectResponse(target, 303)
         response.set_cookie(self._cookie, self.access_token, httponly=True, samesite="strict")
         return response

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -49,8 +50,7 @@ def explain(ledger, run, number, text, *, split="train", accept=False):
     )
     ledger.add_review_events([event])
     if accept:
-        accepted = ReviewEvent(str(run), event.query_id, event.doc_id, split, EventKind.ACCEPTED, {}, "ada", NOW)
-        ledger.add_review_events([accepted])
+        ledger.add_review_events([replace(event, kind=EventKind.ACCEPTED)])
 
 
 def states(ledger, run):
@@ -68,6 +68,13 @@ def test_the_library_lists_accepted_bullets(ledger, run):
     (bullet,) = result["bullets"]
     assert (bullet["text"], bullet["author"], bullet["sources"][0]["doc_id"]) == (RULE, "ada", "train-d0")
     assert bullet["id"] in invoke("list").stdout
+
+
+def test_a_text_learned_from_a_held_out_pair_does_not_stand_for_a_similar_one_of_train(ledger, run):
+    explain(ledger, run, 0, f"{RULE} indeed", accept=True, split="val")
+    explain(ledger, run, 1, RULE, accept=True)
+    result = told("list")
+    assert ([bullet["text"] for bullet in result["bullets"]], result["held_out"]) == ([RULE], 1)
 
 
 def test_what_was_learned_from_held_out_pairs_is_left_out_unless_asked_for(ledger, run, tmp_path):

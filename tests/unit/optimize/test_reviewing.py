@@ -65,13 +65,13 @@ def test_a_line_distilled_from_a_label_brings_its_reason_along():
     [(E.ACCEPTED, Decision.ACCEPTED), (E.REJECTED, Decision.REJECTED), (E.LABEL_WRONG, Decision.LABEL_WRONG)],
 )
 def test_the_last_decision_counts(kind, decision):
-    events = history((E.EXPLAINED, "x"), (E.REJECTED, None), (kind, None))
+    events = history((E.EXPLAINED, "x"), (E.REJECTED, None), (kind, "x"))
     assert (state(events).decision, state(events).decided_by) == (decision, "ada")
 
 
 def test_a_bullet_that_changes_after_it_was_accepted_is_open_again():
-    assert state(history((E.EXPLAINED, "x"), (E.ACCEPTED, None), (E.BULLET_EDITED, "y"))).decision is Decision.OPEN
-    assert state(history((E.EXPLAINED, "x"), (E.ACCEPTED, None), (E.EXPLAINED, "y"))).decision is Decision.OPEN
+    assert state(history((E.EXPLAINED, "x"), (E.ACCEPTED, "x"), (E.BULLET_EDITED, "y"))).decision is Decision.OPEN
+    assert state(history((E.EXPLAINED, "x"), (E.ACCEPTED, "x"), (E.EXPLAINED, "y"))).decision is Decision.OPEN
     assert state(history((E.EXPLAINED, "x"), (E.REJECTED, None), (E.EXPLAINED, "y"))).decision is Decision.REJECTED
 
 
@@ -85,7 +85,7 @@ def undo(events, author="ada"):
 
 
 def test_undoing_goes_back_step_by_step():
-    events = history((E.EXPLAINED, "one"), (E.BULLET_EDITED, "two"), (E.ACCEPTED, None))
+    events = history((E.EXPLAINED, "one"), (E.BULLET_EDITED, "two"), (E.ACCEPTED, "two"))
     events = undo(events)
     assert state(events).decision is Decision.OPEN
     events = undo(events)
@@ -97,9 +97,18 @@ def test_undoing_goes_back_step_by_step():
 
 
 def test_an_author_undoes_own_actions_only():
-    events = [*history((E.EXPLAINED, "one")), replace(history((E.ACCEPTED, None))[0], number=2, author="bob")]
+    events = [*history((E.EXPLAINED, "one")), replace(history((E.ACCEPTED, "one"))[0], number=2, author="bob")]
     assert last_action(events, "ada").number == 1
     assert last_action(events, "eve") is None
+
+
+def test_undoing_a_change_below_a_decision_brings_in_nothing_that_nobody_accepted():
+    events = history((E.EXPLAINED, "Rate every pair from 1 to 10."), (E.BULLET_EDITED, "Prefer recent pages."))
+    events.append(replace(history((E.ACCEPTED, "Prefer recent pages."))[0], number=3, author="bob"))
+    assert [bullet.text for bullet in library_of(events)] == ["Prefer recent pages."]
+    events = undo(events)
+    assert (state(events).bullet, state(events).decision) == ("Rate every pair from 1 to 10.", Decision.OPEN)
+    assert library_of(events) == []
 
 
 def test_what_a_model_distilled_is_not_an_action_to_undo():
@@ -107,7 +116,7 @@ def test_what_a_model_distilled_is_not_an_action_to_undo():
 
 
 def test_the_library_holds_accepted_bullets_with_author_date_and_source():
-    events = history((E.EXPLAINED, "Old pages deserve less."), (E.ACCEPTED, None), split="val")
+    events = history((E.EXPLAINED, "Old pages deserve less."), (E.ACCEPTED, "Old pages deserve less."), split="val")
     (bullet,) = library_of(events)
     assert (bullet.text, bullet.author, bullet.created_at) == (
         "Old pages deserve less.",
@@ -127,15 +136,15 @@ def test_the_library_holds_nothing_else(kind):
 def test_equal_bullets_are_one_with_all_sources():
     other = PairKey("out/b", "q2", "d2")
     events = [
-        *history((E.EXPLAINED, "x"), (E.ACCEPTED, None)),
-        *history((E.EXPLAINED, "x"), (E.ACCEPTED, None), key=other),
+        *history((E.EXPLAINED, "x"), (E.ACCEPTED, "x")),
+        *history((E.EXPLAINED, "x"), (E.ACCEPTED, "x"), key=other),
     ]
     (bullet,) = library_of(events)
     assert [source.doc_id for source in bullet.sources] == ["d1", "d2"]
 
 
 def test_a_forgotten_document_leaves_no_bullet():
-    events = [replace(event, payload={}) for event in history((E.EXPLAINED, "x"), (E.ACCEPTED, None))]
+    events = [replace(event, payload={}) for event in history((E.EXPLAINED, "x"), (E.ACCEPTED, "x"))]
     assert library_of(events) == []
     assert state(events).decision is Decision.ACCEPTED
 
