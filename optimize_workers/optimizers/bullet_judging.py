@@ -1,4 +1,8 @@
-"""Judging selections of bullets: programs that differ in nothing else, within the budget, each pair judged once."""
+"""Judging selections of bullets: programs that differ in nothing else, within the budget, each pair judged once.
+
+Between waves all that was started is in and settled, so that what is left of the budget never depends on speed. Under
+a limit of tokens or dollars what is refused depends on what was settled by then, so then all goes in one line.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,7 @@ class SelectionJudging:
     """Judges selections; to be called by one thread.
 
     Attributes:
-        left: judge calls that may still be started; 0 once tokens or dollars ran out.
-        kept: judge calls of them that are kept for what comes later.
-        spent: judge calls started.
+        kept: judge calls that are kept for what comes later.
     """
 
     def __init__(self, study: Study, texts: Sequence[str], threads: ThreadPoolExecutor) -> None:
@@ -31,9 +33,8 @@ class SelectionJudging:
         self._texts = texts
         self._ids = [Bullet(text=text).id for text in texts]
         self._judging = JudgingOnce(study, threads)
-        self.left = study.budget.left
+        self._used_before = study.budget.used
         self.kept = 0
-        self.spent = 0
 
     def program(self, chosen: Chosen) -> Program:
         """The study's program with these bullets; everything else in it is as it was."""
@@ -46,6 +47,24 @@ class SelectionJudging:
         return [self._ids[number] for number in chosen]
 
     @property
+    def left(self) -> int:
+        """Judge calls that may still be started; under a limit of tokens or dollars, at the mean cost so far.
+
+        In one line hardly more than that is ever reserved; `Budget.left` counts each call as the costliest.
+        """
+        budget = self._study.budget
+        left = budget.total - budget.used
+        for remaining, used in ((budget.tokens_left, budget.used_tokens), (budget.usd_left, budget.used_usd)):
+            if remaining is not None and used > 0:
+                left = min(left, int(remaining * budget.used / used))
+        return left
+
+    @property
+    def spent(self) -> int:
+        """Judge calls sent."""
+        return self._study.budget.used - self._used_before
+
+    @property
     def free(self) -> int:
         """Judge calls that may be started now."""
         return self.left - self.kept
@@ -55,21 +74,19 @@ class SelectionJudging:
         return self.judge_wave([(chosen, examples) for chosen in selections])
 
     def judge_wave(self, wave: Sequence[tuple[Chosen, Sequence[Example]]]) -> list[Judged] | None:
-        """Judge selections on examples, all at once; None, and nothing more is begun, where the budget ends.
+        """Judge selections on examples, all at once or in one line; None where the budget ends.
 
         Raises: EngineError if the engine failed.
         """
         programs = [(self.program(chosen), examples) for chosen, examples in wave]
         if sum(self._judging.num_new(*one) for one in programs) > self.free:
             return None
-        started = [self._judging.start(*one) for one in programs]
-        num_new = sum(one.num_new for one in started)
-        self.left -= num_new
-        self.spent += num_new
-        try:
+        if not self._study.budget.has_token_limits:
+            started = [self._judging.start(*one) for one in programs]
             return [one.wait() for one in started]
+        try:
+            return [self._judging.start(*one).wait() for one in programs]
         except BudgetExceededError:
-            self.left = 0
             return None
 
     def record(

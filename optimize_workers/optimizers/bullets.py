@@ -44,7 +44,7 @@ FIRST_SHARE = 3  # of the budget, for the screenings before anything is added
 MIN_EVIDENCE = 1.5  # standard errors of the gain on train from which on a bullet is tried on validation
 CLEAR_EVIDENCE = 3.0  # the same from which on it needs no other bullet to help
 HARM_EVIDENCE = 3.0  # standard errors of the loss on train from which on a bullet is named harmful
-MIN_PACK = 8  # bullets judged together on top of those chosen, where that many may be kept at all
+MIN_PACK = 8  # bullets judged together on top of those chosen, however few may be kept
 WIDTH = 2  # changes that race for one step, where the budget is not short
 MAX_ORDERS = 3  # other orders that are tried
 MAX_THREADS = 64  # they wait for models
@@ -122,12 +122,11 @@ class _Search:
         units: dict[tuple[int, ...], float] = {
             (n,): self._effects[n].z for n in self._open if self._effects[n].z >= MIN_EVIDENCE
         }
-        if not self._has_searched_pairs:  # effects are largest before anything is added
+        if not self._has_searched_pairs and self._room >= 2:  # effects are largest before anything is added
             units |= self._find_pairs([n for n in self._open if self._effects[n].z < CLEAR_EVIDENCE])
         has_added = False
         while units:
-            room = self._options.max_bullets - len(self._chosen)
-            units = {unit: z for unit, z in units.items() if len(unit) <= room and self._is_untried(unit)}
+            units = {unit: z for unit, z in units.items() if len(unit) <= self._room and self._is_untried(unit)}
             width = WIDTH if self._judging.left >= self._cost_of_steps else 1
             hopeful = sorted(units, key=lambda unit: -units[unit])[:width]
             if hopeful and (self._race_for(hopeful) or self._race_for(self._together(hopeful))):
@@ -138,7 +137,7 @@ class _Search:
 
     def _together(self, units: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """Two single bullets each, for which there is room: what no one of them shows, both may."""
-        if self._options.max_bullets - len(self._chosen) < 2:
+        if self._room < 2:
             return []
         pairs = [one + other for one, other in combinations(units, 2) if len(one) == len(other) == 1]
         return [pair for pair in pairs if self._is_untried(pair)]
@@ -148,8 +147,13 @@ class _Search:
         return not set(unit) & set(self._chosen) and (*self._chosen, *unit) not in self._lost
 
     @property
+    def _room(self) -> int:
+        """Bullets that may still be added."""
+        return self._options.max_bullets - len(self._chosen)
+
+    @property
     def _has_room(self) -> bool:
-        return bool(self._open) and len(self._chosen) < self._options.max_bullets
+        return bool(self._open) and self._room > 0
 
     @property
     def _cost_of_steps(self) -> int:
@@ -159,8 +163,7 @@ class _Search:
     @property
     def _pack_size(self) -> int:
         """Bullets that are judged together on top of those chosen."""
-        most = self._options.max_bullets
-        return max(min(MIN_PACK, most), most - len(self._chosen))
+        return max(MIN_PACK, self._room)
 
     def _screen_first(self) -> None:
         """Screen what there is before anything is added: effects are largest then."""

@@ -1,5 +1,6 @@
 """Accepting a change: the paired test and the floors; values worked by hand."""
 
+import numpy as np
 import pytest
 
 from optimize_workers.accepting import broken_floor, chance_of_no_gain
@@ -14,18 +15,40 @@ def floor(candidate, baseline=RIGHT, examples=EXAMPLES, min_validity=0.9, grade_
 
 
 def test_a_gain_on_every_example_is_sure_and_none_is_none():
-    assert chance_of_no_gain([0.9] * 20, [0.8] * 20, EXAMPLES) == 0.0
+    assert chance_of_no_gain([0.9] * 20, [0.8] * 20, EXAMPLES) < 0.001
     assert chance_of_no_gain([0.8] * 20, [0.8] * 20, EXAMPLES) == 1.0
     assert chance_of_no_gain([0.7] * 20, [0.8] * 20, EXAMPLES) == 1.0
 
 
 def test_gains_of_one_query_are_one_gain():
-    """Ten gains and ten losses, all gains in one query: in a quarter of the resamples it is drawn twice, in a quarter
-    not at all, and otherwise the sum is above 0 as gains are larger.
-    """
+    """Ten gains and ten losses, all gains in one query: the sum is as large in the half of flips that keep its sign."""
     examples = [make_example(number=n, query_id="a" if n < 10 else "b") for n in range(20)]
     scores = [0.9] * 10 + [0.75] * 10
-    assert chance_of_no_gain(scores, [0.8] * 20, examples) == pytest.approx(0.25, abs=0.03)
+    assert chance_of_no_gain(scores, [0.8] * 20, examples) == 0.5
+
+
+@pytest.mark.parametrize("num_queries", range(1, 6))
+def test_a_gain_in_each_of_few_queries_is_as_likely_as_their_signs(num_queries):
+    examples = [make_example(number=n, query_id=f"q{n % num_queries}") for n in range(60)]
+    assert chance_of_no_gain([0.9] * 60, [0.8] * 60, examples) == 0.5**num_queries
+
+
+@pytest.mark.parametrize("num_queries", [1, 2, 3, 4, 5, 8, 12, 13, 20, 40])
+def test_noise_is_accepted_as_rarely_as_the_level_says(num_queries):
+    """Queries of five examples; what a change does to a query is noise, as is what it does to an example."""
+    drawn = np.random.default_rng(num_queries)
+    examples = [make_example(number=n, query_id=f"q{n // 5}") for n in range(5 * num_queries)]
+    num_accepted = 0
+    for _ in range(600):
+        gains = np.repeat(drawn.normal(0.0, 0.05, num_queries), 5) + drawn.normal(0.0, 0.05, len(examples))
+        num_accepted += chance_of_no_gain((0.5 + gains).tolist(), [0.5] * len(examples), examples) <= 0.05
+    assert num_accepted / 600 <= (0.075 if num_queries >= 5 else 0.0)
+
+
+def test_a_gain_in_most_of_many_queries_is_shown():
+    gains = [0.05] * 14 + [-0.05] * 6  # 5.8 % of fair coins show as many heads
+    assert 0.03 < chance_of_no_gain([0.5 + gain for gain in gains], [0.5] * 20, EXAMPLES) < 0.08
+    assert chance_of_no_gain([0.5 + gain for gain in gains[:14]], [0.5] * 14, EXAMPLES[:14]) < 0.001
 
 
 def test_an_unreadable_reply_does_not_decide():
@@ -55,3 +78,20 @@ def test_a_grade_that_pays_for_the_others_breaks_its_floor():
 def test_a_grade_of_few_examples_is_not_looked_at():
     worse = [make_judgment(3 if e.gold_rating == 5 else int(e.gold_rating)) for e in EXAMPLES]
     assert floor(worse) is None
+
+
+def test_one_reply_in_a_grade_may_cost_it_its_margin():
+    """A five that becomes a one, of six: 100 / 6 points; no bound hides it."""
+    examples = make_examples(30)
+    right = [make_judgment(int(example.gold_rating)) for example in examples]
+    worse = [*right[:-1], make_judgment(1)]
+    assert floor(worse, right, examples) == "grade 5 loses 16.7 NMSE points, at most 5 are allowed"
+    assert floor(worse, right, examples, grade_margin=17.0) is None
+
+
+def test_unreadable_replies_of_either_do_not_count_against_a_grade():
+    examples = make_examples(50)  # ten of each grade
+    right = [make_judgment(int(example.gold_rating)) for example in examples]
+    unreadable = [*right[:-1], make_judgment(None)]
+    assert floor(unreadable, right, examples) is None
+    assert floor(right, unreadable, examples) is None

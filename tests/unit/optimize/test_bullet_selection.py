@@ -1,16 +1,21 @@
 """The choice of bullets: what helps is found, what hurts is named, the rest of the prompt stays as it is."""
 
+import random
 import re
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
 
-from judge_serve.judging import EngineError, Program
+from judge_serve.judging import EngineError, EngineReply, Program, Sampling
 from judge_serve.judging.rendering import render_system
 from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import OptimizationData
 from optimize_workers.evaluate import EvaluationPlane
+from optimize_workers.optimizers.bullet_judging import SelectionJudging
 from optimize_workers.optimizers.bullets import BulletOptimizer
 from optimize_workers.selection import Change
 from tests.builders import JUDGE, make_examples
@@ -95,6 +100,17 @@ def test_a_step_adds_one_bullet_or_one_pair():
 def test_at_most_so_many_bullets_are_chosen():
     found = choose(study_of(), max_bullets=1)
     assert len(found.winner.bullets) == 1 and texts(found) < {FIRST, SECOND}
+
+
+@pytest.mark.parametrize("max_bullets", [1, 2])
+def test_few_bullets_are_screened_in_packs_as_large_as_many_are(max_bullets):
+    more = [Bullet(text=f"Mind line {number}.") for number in range(12)]
+    study = study_of(bullets=[*LIBRARY, *more], budget=4_000)
+    found = choose(study, max_bullets=max_bullets)
+    packs = [trial.program.bullets for trial in found.trials if trial.origin["stage"] == "screening"]
+    assert max(map(len, packs)) == 8
+    has_searched_pairs = any(trial.origin["stage"] == "pairs" for trial in found.trials)
+    assert has_searched_pairs == (max_bullets >= 2)
 
 
 def test_the_baseline_stays_where_nothing_helps():
@@ -189,6 +205,9 @@ def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_mi
     broken = fails_after(num_calls, rate, EngineError("down"))
     with pytest.raises(EngineError):
         choose(with_store(study_of(), broken, store))
+    for thread in threading.enumerate():
+        if thread.name.startswith("bullets"):
+            thread.join()  # waves that were under way are recorded too
     recorded = len(store.judgments)
     engine = ScriptedEngine(rate)
     study = study_of()
@@ -208,3 +227,54 @@ def test_a_search_ends_with_what_it_has_when_tokens_run_out(max_calls):
     assert study.budget.used_tokens <= 11 * max_calls
     full = {trial.program.digest: trial.score for trial in found.trials if trial.is_full}
     assert not full or full[found.winner.digest] >= full[JUDGE.program.digest]
+
+
+def limited(max_tokens, delays=None):
+    """A study whose judge takes a token for four letters, and its own time for each answer."""
+    rng = random.Random(delays)
+
+    def script(request):
+        if delays is not None:
+            time.sleep(rng.random() / 2_000)
+        num_chars = sum(len(turn["content"]) for turn in request.messages)
+        return EngineReply(rate(request), "stop", prompt_tokens=num_chars // 4, completion_tokens=8)
+
+    brief = JUDGE.model_copy(update={"sampling": Sampling(max_tokens=8)})  # what a call can cost is near what it does
+    study = study_of(script, judge=brief)
+    study.budget.max_tokens = max_tokens
+    return study
+
+
+def spend(max_tokens, *, delays=None):
+    study = limited(max_tokens, delays)
+    return choose(study), study.budget
+
+
+@pytest.fixture(scope="module")
+def unlimited():
+    return spend(10**9)
+
+
+def test_under_a_limit_of_tokens_the_order_of_completion_changes_nothing(unlimited):
+    limit = unlimited[1].used_tokens * 2 // 3
+    first, other = (spend(limit, delays=seed) for seed in range(2))
+    assert lines_of(first[0]) == lines_of(other[0]) and first[0].selection == other[0].selection
+    assert first[1].used_tokens == other[1].used_tokens <= limit
+
+
+def test_a_generous_limit_of_tokens_changes_nothing_that_is_found(unlimited):
+    whole, budget = unlimited
+    found, _ = spend(budget.used_tokens * 14 // 10)
+    assert texts(found) == texts(whole) == {FIRST, SECOND, LEFT, RIGHT}
+    assert found.selection.harmful[0].text == whole.selection.harmful[0].text == BAD
+
+
+def test_what_was_refused_is_not_counted_as_spent_and_less_may_still_be_judged():
+    study = limited(6_000)  # 30 calls
+    with ThreadPoolExecutor(4) as threads:
+        judging = SelectionJudging(study, [FIRST, SECOND], threads)
+        assert judging.judge_wave([((), DATA.train[:10]), ((0,), DATA.train[:40])]) is None
+        assert judging.spent == study.budget.used == 10
+        assert 5 <= judging.left <= 30
+        assert judging.judge([(1,)], DATA.train[:5]) is not None
+        assert judging.spent == study.budget.used == 15
