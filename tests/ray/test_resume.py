@@ -33,6 +33,7 @@ CONFIG = SimulatedEngineConfig(
 )
 CALLS_IN_FLIGHT = 64
 SEED = 20
+BUDGETS = {"mipro": 150, "gepa": 150, "bullets": 600}  # what a search needs to have something to lose
 MORE_WORDS = {"bullets": ["--bullets", str(EXAMPLES / "bullets.txt"), "--max-bullets", "4"]}
 
 
@@ -46,8 +47,8 @@ class Starter:
 
     def __call__(self, home, *more, optimizer="mipro"):
         data, out = EXAMPLES / "workplace.jsonl", self._folder / home / "run"
-        words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{self._endpoint}#m", "--budget", "150"]
-        words += MORE_WORDS.get(optimizer, [])
+        words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{self._endpoint}#m"]
+        words += ["--budget", str(BUDGETS[optimizer]), *MORE_WORDS.get(optimizer, [])]
         environment = {**os.environ, "RELEVANCE_JUDGE_HOME": str(self._folder / home)}
         process = subprocess.Popen(
             [sys.executable, "-m", "cluster", *words, "--limit", "20", "--out", str(out), "--json", *more],
