@@ -14,6 +14,7 @@ from tests.builders import JUDGE, make_examples
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
 DATA = OptimizationData(train=make_examples(30), val=make_examples(10, "val"))
+PROPOSAL = "Rate by the evidence that a document states."
 _EVIDENCE = re.compile(r"evidence (\d)")
 
 
@@ -59,3 +60,9 @@ def fails_after(num_calls: int, script: Callable[[EngineRequest], str], error: E
     """A script that breaks down after a number of calls."""
     calls = iter(range(10**9))
     return lambda request: script(request) if next(calls) < num_calls else error
+
+
+def propose(prompt: str) -> str:
+    """A reflection model that answers every field that DSPy's proposer asks for."""
+    names = ("observations", "summary", "program_description", "module_description", "proposed_instruction")
+    return "".join(f"[[ ## {name} ## ]]\n{PROPOSAL}\n\n" for name in names) + "[[ ## completed ## ]]"
