@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Any
 
 from benchmarks.arms import ArmResult, replay
-from benchmarks.landscape import JUDGE, Landscape, LandscapeConfig, rules_in
+from benchmarks.landscape import Landscape, LandscapeConfig, rules_in
 from benchmarks.landscape_engines import (
     NO_LATENCY,
-    LandscapeEngine,
-    LandscapeJudge,
     LatencyConfig,
     Reflecting,
     ReflectionModel,
 )
 from benchmarks.real_search import search_on_vllm
-from benchmarks.recording import InProcessPool, JobLog, RecordingPool, RecordingReflection, worker_pool
+from benchmarks.recording import recorded_study
 from benchmarks.stock_gepa import BUDGET, SLOTS
-from optimize_workers.budget import Budget
-from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.optimizers.gepa import AHEAD, GepaOptimizer
-from optimize_workers.study import Study
 
 LATENCY = LatencyConfig()
 REAL_BUDGET = 200
@@ -39,19 +33,8 @@ def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET, ahead
     """One search of our GEPA; with latency on Ray, which must be running, without in this process."""
     config, latency = LandscapeConfig(seed=seed), LATENCY if with_latency else NO_LATENCY
     landscape = Landscape(config)
-    log = JobLog(LandscapeJudge(landscape, latency))
-    budget = Budget(max_judge_calls)
-    in_process = contextlib.nullcontext(InProcessPool(LandscapeEngine(config)))
-    with worker_pool(config, latency, SLOTS) if with_latency else in_process as judging:
-        pool = RecordingPool(judging, log, landscape.data.val)
-        study = Study(
-            judge=JUDGE,
-            data=landscape.data,
-            plane=EvaluationPlane(JUDGE, pool, budget),
-            budget=budget,
-            seed=seed,
-            reflect=RecordingReflection(Reflecting(ReflectionModel(seed, latency)), log),
-        )
+    reflecting = Reflecting(ReflectionModel(seed, latency))
+    with recorded_study(config, latency, SLOTS, max_judge_calls, reflecting) as (study, pool, log):
         started = time.perf_counter()
         found = GepaOptimizer(ahead).run(study)
         wall_s = time.perf_counter() - started
@@ -68,5 +51,5 @@ def run_ours(seed: int, with_latency: bool, max_judge_calls: int = BUDGET, ahead
         baseline_test_nmse=landscape.nmse(frozenset(), landscape.test),
         test_nmse=landscape.nmse(rules, landscape.test),
         rules=tuple(sorted(rules)),
-        library_calls=budget.used,
+        library_calls=study.budget.used,
     )

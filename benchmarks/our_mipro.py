@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Any
 
 from benchmarks.arms import ArmResult, Job, replay
 from benchmarks.landscape import JUDGE, Landscape, LandscapeConfig, key_of, rules_in
 from benchmarks.landscape_demonstrations import Shown
-from benchmarks.landscape_engines import NO_LATENCY, LandscapeEngine, LandscapeJudge, LatencyConfig, Reflecting
+from benchmarks.landscape_engines import NO_LATENCY, LandscapeEngine, LatencyConfig, Reflecting
 from benchmarks.landscape_proposer import ProposingModel
 from benchmarks.real_search import search_on_vllm
-from benchmarks.recording import InProcessPool, JobLog, RecordingPool, RecordingReflection, worker_pool
+from benchmarks.recording import InProcessPool, recorded_study
 from benchmarks.reported_validity import AuditedStudy, SentReplies, StageValidity
 from benchmarks.stock_mipro import MAX_DEMONSTRATIONS, MINIBATCH, NUM_INSTRUCTIONS, NUM_SETS, NUM_TRIALS, SLOTS, STAGES
 from optimize_workers.budget import Budget
 from optimize_workers.evaluate import EvaluationPlane
 from optimize_workers.optimizers.joint_search import AHEAD
 from optimize_workers.optimizers.mipro import MiproOptimizer, MiproPlan
-from optimize_workers.study import Study
 
 PLAN = MiproPlan(
     num_validation=100,
@@ -52,21 +50,10 @@ def run_ours(config: LandscapeConfig, with_latency: bool, plan: MiproPlan = PLAN
     """One search of our MIPROv2; with latency on Ray, which must be running, without in this process."""
     latency = LatencyConfig() if with_latency else NO_LATENCY
     landscape = Landscape(config)
-    log = JobLog(LandscapeJudge(landscape, latency))
-    budget = Budget(plan.worst_case)
     ends: dict[str, float] = {}
-    in_process = contextlib.nullcontext(InProcessPool(LandscapeEngine(config)))
-    with worker_pool(config, latency, SLOTS) if with_latency else in_process as judging:
-        pool = RecordingPool(judging, log, landscape.data.val)
-        study = Study(
-            judge=JUDGE,
-            data=landscape.data,
-            plane=EvaluationPlane(JUDGE, pool, budget),
-            budget=budget,
-            seed=config.seed,
-            reflect=RecordingReflection(Reflecting(ProposingModel(config.seed, latency)), log),
-            on_stage=lambda stage: ends.update({stage: time.perf_counter()}),
-        )
+    reflecting = Reflecting(ProposingModel(config.seed, latency))
+    with recorded_study(config, latency, SLOTS, plan.worst_case, reflecting) as (study, pool, log):
+        study.on_stage = lambda stage: ends.update({stage: time.perf_counter()})
         started = time.perf_counter()
         found = MiproOptimizer(plan, ahead).run(study)
         wall_s = time.perf_counter() - started
@@ -85,7 +72,7 @@ def run_ours(config: LandscapeConfig, with_latency: bool, plan: MiproPlan = PLAN
         baseline_test_nmse=landscape.nmse(frozenset(), landscape.test),
         test_nmse=landscape.nmse(rules, landscape.test, shown),
         rules=tuple(sorted(rules)),
-        library_calls=budget.used,
+        library_calls=study.budget.used,
         demonstrations=len(shown),
         stages_s=stages_s(started, ends),
         stage_ceilings_s=stage_ceilings_s(jobs, ends),

@@ -9,14 +9,17 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks.arms import Job, Progress
 from benchmarks.landscape import JUDGE, SCALE, Landscape, LandscapeConfig
 from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, LatencyConfig, Reflecting
 from judge_serve.judging import Engine, Example, Item, Judge, Judgment, judge_pair
 from judge_serve.judging.judge import build_request
+from optimize_workers.budget import Budget
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
 from optimize_workers.metrics import example_score
+from optimize_workers.study import Study
 
 
 @contextlib.contextmanager
@@ -31,6 +34,30 @@ def worker_pool(config: LandscapeConfig, latency: LatencyConfig, slots: int) -> 
         yield workers
     finally:
         workers.close()
+
+
+class Recorded(NamedTuple):
+    """A study on a landscape, and what is noted of it."""
+
+    study: Study
+    pool: RecordingPool
+    log: JobLog
+
+
+@contextlib.contextmanager
+def recorded_study(
+    config: LandscapeConfig, latency: LatencyConfig, slots: int, max_judge_calls: int, reflecting: Reflecting
+) -> Iterator[Recorded]:
+    """A study that has not begun: with latency on Ray, which must be running, without in this process."""
+    landscape = Landscape(config)
+    log = JobLog(LandscapeJudge(landscape, latency))
+    budget = Budget(max_judge_calls)
+    in_process = contextlib.nullcontext(InProcessPool(LandscapeEngine(config)))
+    with worker_pool(config, latency, slots) if latency.judge_median_s else in_process as judging:
+        pool = RecordingPool(judging, log, landscape.data.val)
+        plane = EvaluationPlane(JUDGE, pool, budget)
+        reflect = RecordingReflection(reflecting, log)
+        yield Recorded(Study(JUDGE, landscape.data, plane, budget, config.seed, reflect), pool, log)
 
 
 class JobLog:
