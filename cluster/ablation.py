@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cluster.configs import AblateConfig
-from cluster.coordinator import choice_for
+from cluster.judge_choice import choice_for
 from cluster.measure import summary_line
 from cluster.progress import Progress
 from cluster.session import open_session

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 import httpx
 
 from cluster.configs import EXAMPLES, DemoConfig, OptimizeConfig
-from cluster.coordinator import Adapted, adapt_judge, finish_adaptation, with_evidence
+from cluster.coordinator import adapt_judge
 from cluster.deploy import deploy_release
+from cluster.finishing import Adapted, finish_adaptation
 from cluster.labeling import label_rows
 from cluster.lifecycle import LOOPBACK
 from cluster.measure import Measured, measure_judge
 from cluster.models import resolve_model
 from cluster.progress import Progress
+from cluster.proving import with_evidence
 from cluster.registry import Registry
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
@@ -106,10 +108,10 @@ class Expected(NamedTuple):
 
 
 def _measure_expected(adapted: Adapted, dataset: Dataset, session: Session, progress: Progress) -> Expected:
-    validation = adapted.validation.examples
+    validation = adapted.search.validation.examples
     title = "in mode 'expected'"
     chosen = measure_judge(
-        _in_expected(adapted.winner.release),
+        _in_expected(adapted.proof.winner.release),
         validation,
         session.pool,
         progress,
@@ -120,11 +122,11 @@ def _measure_expected(adapted: Adapted, dataset: Dataset, session: Session, prog
         measure_judge(
             _in_expected(m.release), m.examples, session.pool, progress, f"{name} {title} on test", session.ledger
         )
-        for name, m in (("baseline", adapted.baseline), ("winner", adapted.winner))
+        for name, m in (("baseline", adapted.proof.baseline), ("winner", adapted.proof.winner))
     ]
     baseline, winner = measured
     compared = compare(baseline.judgments, winner.judgments, winner.examples, winner.release.judge.task.scale)
-    proven = with_evidence(winner, baseline, compared, dataset, {"derived_from": adapted.winner.release.digest})
+    proven = with_evidence(winner, baseline, compared, dataset, {"derived_from": adapted.proof.winner.release.digest})
     return Expected(baseline, proven, check_gate(winner.figures, compared), chosen.figures.nmse)
 
 
@@ -135,13 +137,14 @@ def _in_expected(release: Release) -> Release:
 
 def _better_of(adapted: Adapted, expected: Expected, progress: Progress) -> tuple[Measured, GateResult]:
     """The winner in the mode that is better on the validation examples; the test split only proves it."""
+    validation = adapted.search.validation
     progress.note(
-        f"winner on {len(adapted.validation.examples)} validation examples: NMSE {adapted.validation.nmse:.1f} "
+        f"winner on {len(validation.examples)} validation examples: NMSE {validation.nmse:.1f} "
         f"in mode 'generate', {expected.validation_nmse:.1f} in mode 'expected'; the better mode is deployed"
     )
-    if expected.validation_nmse < adapted.validation.nmse:
+    if expected.validation_nmse < validation.nmse:
         return expected.winner, expected.gate
-    return adapted.winner, adapted.gate
+    return adapted.proof.winner, adapted.proof.gate
 
 
 def _ask_endpoint(url: str, progress: Progress) -> dict[str, Any]:

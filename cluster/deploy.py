@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from cluster.configs import DeployConfig, ServeConfig
-from cluster.coordinator import judge_to_run
+from cluster.judge_choice import judge_to_run
 from cluster.lifecycle import (
     APP_NAME,
     INGRESS,

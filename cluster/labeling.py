@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.configs import LabelConfig
-from cluster.coordinator import choice_for
 from cluster.deploy import check_gate_passed
+from cluster.judge_choice import choice_for
 from cluster.progress import Progress
 from cluster.run_folder import RunFolder
 from cluster.session import open_session

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from cluster.configs import EXAMPLES, OptimizeConfig
-from cluster.coordinator import adapt_judge, finish_adaptation
+from cluster.coordinator import adapt_judge
+from cluster.finishing import finish_adaptation
 from cluster.progress import Progress
 from cluster.registry import Registry
 from cluster.run_folder import RunFolder
@@ -77,7 +78,7 @@ def folder(tmp_path):
 
 def test_what_helps_is_found_and_proven_step_by_step_on_the_test_split(session, dataset, folder, registry_home):
     adapted, config = adapt(session, dataset, folder, LIBRARY)
-    assert set(adapted.winner.release.judge.program.bullets) == set(HELPS)
+    assert set(adapted.proof.winner.release.judge.program.bullets) == set(HELPS)
     result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
     assert [step["change"] for step in result["waterfall"]] == ["baseline", "added", "added"]
     assert [step["nmse"] for step in result["waterfall"]] == sorted(
@@ -95,22 +96,22 @@ def test_the_test_split_is_judged_after_the_search_and_opened_once(session, data
     adapted, _ = adapt(session, dataset, folder, LIBRARY)
     test = {e.item.document for e in dataset.by_split["test"]}
     places = [place for place, document in enumerate(session.seen) if document.replace("&lt;", "<") in test]
-    assert adapted.test_openings == 1
+    assert adapted.proof.test_openings == 1
     assert places == list(range(min(places), len(session.seen)))
-    assert len(places) == 80 * len(adapted.study.selection.steps)
+    assert len(places) == 80 * len(adapted.search.study.selection.steps)
 
 
 def test_at_most_so_many_bullets_are_kept(session, dataset, folder):
     adapted, _ = adapt(session, dataset, folder, LIBRARY, max_bullets=1)
-    assert len(adapted.winner.release.judge.program.bullets) == 1
+    assert len(adapted.proof.winner.release.judge.program.bullets) == 1
 
 
 def test_a_bullet_that_a_test_document_taught_is_never_judged(session, dataset, folder):
     doc_id = dataset.by_split["test"][0].item.doc_id
     taught = LIBRARY[0].model_copy(update={"sources": (Source(query_id="q", doc_id=doc_id),)})
     adapted, _ = adapt(session, dataset, folder, [taught, *LIBRARY[1:]])
-    assert adapted.winner.release.judge.program.bullets == (HELPS[1],)
-    assert adapted.study.refusals == {"held_out_source": 1}
+    assert adapted.proof.winner.release.judge.program.bullets == (HELPS[1],)
+    assert adapted.search.study.refusals == {"held_out_source": 1}
     lines = [json.loads(line) for line in (folder.path / "candidates.jsonl").read_text().splitlines()]
     assert lines[0]["origin"]["bullet"] == taught.id
 

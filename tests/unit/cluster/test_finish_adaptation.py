@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from cluster.configs import OptimizeConfig
-from cluster.coordinator import Adapted, Spending, Validation, finish_adaptation
+from cluster.finishing import Adapted, finish_adaptation
 from cluster.measure import Measured
+from cluster.proving import Proof
 from cluster.registry import Registry
 from cluster.run_folder import RunFolder
+from cluster.searching import Search, Spending, Validation
 from judge_serve.judging import Release
 from optimize_workers.budget import Budget
 from optimize_workers.dataset import load_dataset
@@ -43,17 +45,8 @@ def adapted_by(study):
     compared = compare(judgments, judgments, examples, SCALE)
     budget = Budget(300)
     budget.reserve(250)
-    return Adapted(
-        study=study,
-        budget=budget,
-        spending=Spending(Counts(), 7, 0),
-        baseline=baseline,
-        winner=winner,
-        comparison=compared,
-        gate=GateResult(False, ["too few"]),
-        test_openings=1,
-        validation=Validation(examples, 12.5),
-    )
+    search = Search(study, budget, Spending(Counts(), 7, 0), Validation(tuple(examples), 12.5))
+    return Adapted(search, Proof(baseline, winner, compared, GateResult(False, ["too few"]), test_openings=1))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.configs import OptimizeConfig
-from cluster.coordinator import finish_adaptation
+from cluster.finishing import finish_adaptation
 from cluster.measure import Measured
 from cluster.registry import Registry
 from cluster.report.waterfall import waterfall_of
@@ -91,7 +91,8 @@ def finished(tmp_path, dataset, registry_home):  # noqa: F811
     selection = Selection(STEPS, (HarmfulBullet("Bad & worse.", 3.5, 0.9),))
     trials = (make_trial(0, 20.0, calls=10, stage="baseline"),)
     study = StudyResult(STEPS[-1].program, trials, {"scale_change": 1}, selection=selection)
-    adapted = adapted_by(study)._replace(held_out_steps=held_out_steps()[0])
+    adapted = adapted_by(study)
+    adapted = adapted._replace(proof=adapted.proof._replace(steps=held_out_steps()[0]))
     folder = RunFolder.create(tmp_path / "run", {})
     for trial in trials:
         folder.append_line("candidates.jsonl", trial.as_dict())

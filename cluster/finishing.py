@@ -1,0 +1,80 @@
+"""The end of an adaptation: the run's files, the registry, MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cluster.configs import OptimizeConfig
+from cluster.measure import Measured
+from cluster.proving import Proof, comparison_as_dict
+from cluster.registry import Registry
+from cluster.report.course import course_of
+from cluster.report.html import write_report
+from cluster.run_folder import RunFolder
+from cluster.searching import Search
+from cluster.waterfall import selection_as_dict
+from optimize_workers.dataset import Dataset
+
+
+class Adapted(NamedTuple):
+    """A search and its proof."""
+
+    search: Search
+    proof: Proof
+
+
+def finish_adaptation(
+    adapted: Adapted,
+    dataset: Dataset,
+    folder: RunFolder,
+    registry: Registry,
+    config: OptimizeConfig,
+    more_arms: Sequence[tuple[str, Measured]] = (),
+) -> dict[str, Any]:
+    """Write the run's files, register the winner, log to MLflow; returns the content of `result.json`.
+
+    `more_arms` are further judges measured on the same examples; they stand in `judgments.parquet` and the report.
+    """
+    search, proof = adapted
+    release = proof.winner.release
+    result = {
+        "optimizer": config.optimizer,
+        "seed": config.seed,
+        "budget": config.budget,
+        "calls": search.budget.used,
+        "calls_saved": search.study.calls_saved,
+        "cached": search.spending.judging.cached,
+        "reflections": search.spending.reflections,
+        "reflections_cached": search.spending.reflections_cached,
+        "baseline": proof.baseline.as_dict(dataset, "test"),
+        "winner": proof.winner.as_dict(dataset, "test"),
+        "comparison": comparison_as_dict(proof.comparison),
+        "refusals": search.study.refusals,
+        "test_openings": proof.test_openings,
+        "release": release.id,
+        "gate": {"passed": proof.gate.passed, "reasons": proof.gate.reasons},
+    }
+    if search.study.selection:
+        result |= selection_as_dict(search.study.selection, proof.steps, proof.overspent)
+    arms = [("baseline", proof.baseline), ("winner", proof.winner), *more_arms]
+    folder.write_text("release.json", release.to_json())
+    folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
+    write_report(folder, f"Optimization with {config.optimizer}", arms, result, search.study)
+    registry.register(release, gate_passed=proof.gate.passed, gate_reasons=proof.gate.reasons)
+    registry.log_run(
+        f"optimize {config.optimizer} {release.judge.model.name}",
+        {"optimizer": config.optimizer, "seed": config.seed, "budget": config.budget, "release": release.id},
+        {
+            "baseline_nmse": proof.baseline.figures.nmse,
+            "baseline_validity": proof.baseline.figures.validity,
+            "winner_nmse": proof.winner.figures.nmse,
+            "winner_validity": proof.winner.figures.validity,
+            "calls": search.budget.used,
+            "calls_saved": search.study.calls_saved,
+            **{f"refused_{reason}": count for reason, count in search.study.refusals.items()},
+        },
+        [folder.path / name for name in ("release.json", "report.html", "candidates.jsonl")],
+        over_calls=[(step.calls, step.figures) for step in course_of(search.study.trials)],
+    )
+    return result
