@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import httpx
 
 from cluster.configs import DeployConfig, ServeConfig
+from cluster.failures import GateRefusedError, ServingFailedError
 from cluster.judge_choice import judge_to_run
 from cluster.lifecycle import (
     APP_NAME,
     INGRESS,
-    ServingFailedError,
     attach,
     check_port_is_free,
     deploy,
@@ -37,10 +37,6 @@ from judge_serve.serving.served_model import ServedModel
 ROLLBACK = "rollback"  # the reason under which a former champion passes again
 LIVE_TIMEOUT_S = 60.0
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
-
-
-class GateRefusedError(RuntimeError):
-    """A gate said no, or never said yes; exit status 3."""
 
 
 class Live(NamedTuple):

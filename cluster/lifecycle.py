@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cluster.failures import ServingFailedError
 from judge_serve.judging.errors import RefusedInputError
 
 logger = logging.getLogger(__name__)
@@ -24,10 +25,6 @@ IMPORT_PATH = "judge_serve.serving.app:build"
 OBJECT_STORE_BYTES = 200 * 1024**2
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 1_800.0  # large models load for many minutes
-
-
-class ServingFailedError(RuntimeError):
-    """The application did not come up; the message holds the reason that Serve gives."""
 
 
 def serve_config(

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pydantic import Field
 from cluster.configs import SPLIT_PATTERN, CommandConfig
 from cluster.progress import Progress
 from cluster.running import AsJson, ConfigFile, DryRun, run_command
+from judge_serve.judging.errors import RefusedInputError
 
 Author = Annotated[str | None, typer.Option("--author", help="Who acts; this machine's user by default.")]
 MAX_AUTHOR_CHARS = 100
@@ -59,7 +61,12 @@ def review(
     run_command(ReviewConfig, flags, config, dry_run, as_json, run_review, plain_table)
 
 
-def run_review(config: ReviewConfig, progress: Progress, stop: threading.Event | None = None) -> dict[str, Any]:
+def run_review(
+    config: ReviewConfig,
+    progress: Progress,
+    stop: threading.Event | None = None,
+    open_browser: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Serve the page until told to stop, or write the export; returns what was decided."""
     from cluster.recorded_run import LEARNING_SPLITS, read_run
     from cluster.review.desk import Desk
@@ -72,6 +79,8 @@ def run_review(config: ReviewConfig, progress: Progress, stop: threading.Event |
 
     with open_ledger() as ledger:
         if config.export is not None:
+            if not config.run.is_dir():
+                raise RefusedInputError(f"{config.run}: there is no such folder; name the run that was reviewed")
             written = write_export(config.export, ledger.review_events(str(config.run.resolve())))
             return {"pairs": written, "path": str(config.export)}
         splits = (config.split,) if config.split else LEARNING_SPLITS
@@ -88,11 +97,12 @@ def run_review(config: ReviewConfig, progress: Progress, stop: threading.Event |
                 f"--host {config.host}: whoever has the address with its token can read these texts and act as "
                 f"{author}, and it travels without TLS"
             )
-        with serve_page(desk, config.host, config.port) as url:
-            progress.phase(f"{len(desk.entries)} pairs to review at {url} ; Ctrl-C stops")
-            if not config.no_browser and _has_browser():
-                webbrowser.open(url)
-            (stop or stop_on_signals()).wait()
+        stop = stop or stop_on_signals()  # before the address is told: whoever reads it may stop at once
+        with serve_page(desk, config.host, config.port) as page:
+            progress.phase(f"{len(desk.entries)} pairs to review at {page.url} ; Ctrl-C stops")
+            if not config.no_browser:
+                (open_browser or open_where_seen)(page.url_for_once())
+            stop.wait()
         decisions = [review.decision for review in desk.reviews().values()]
         counts = {str(decision): decisions.count(decision) for decision in Decision if decision is not Decision.OPEN}
         return {"run": str(run.path), "pairs": len(desk.entries), **counts}
@@ -106,6 +116,7 @@ def user_name() -> str:
         return "unknown"
 
 
-def _has_browser() -> bool:
-    """Whether a person sits before a screen here; text browsers would take the terminal."""
-    return sys.stderr.isatty() and (sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))))
+def open_where_seen(url: str) -> None:
+    """Open a browser if a person sits before a screen here; text browsers would take the terminal."""
+    if sys.stderr.isatty() and (sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))):
+        webbrowser.open(url)

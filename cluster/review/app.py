@@ -45,7 +45,10 @@ def build_app(desk: Desk, door: Door) -> FastAPI:
 
     @app.get("/export.jsonl")
     def export() -> Response:
-        content = "".join(export_lines(desk.events()))
+        events = desk.events()
+        if not events:
+            return PlainTextResponse("nothing was reviewed in this run yet", 404)
+        content = "".join(export_lines(events))
         headers = {"Content-Disposition": 'attachment; filename="review.jsonl"'}
         return Response(content, media_type="application/x-ndjson", headers=headers)
 

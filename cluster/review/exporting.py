@@ -40,8 +40,12 @@ def export_lines(events: Sequence[ReviewEvent]) -> Iterator[str]:
 def write_export(path: Path, events: Sequence[ReviewEvent]) -> int:
     """Write the lines to a file that is not there yet, whole or not at all; returns how many.
 
-    Raises: RefusedInputError if the file exists or cannot be written.
+    Raises: RefusedInputError if there is nothing to write, or if the file exists or cannot be written.
     """
+    if not events:
+        raise RefusedInputError(
+            f"nothing was reviewed in this run, so {path} is not written; review pairs first, without --export"
+        )
     if path.exists():
         raise RefusedInputError(f"{path} exists; choose another name or remove it")
     lines = list(export_lines(events))

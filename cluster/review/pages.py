@@ -99,6 +99,7 @@ class Pages:
             chosen=chosen,
             form_token=self._form_token,
             num_decided=num_decided,
+            is_begun=bool(reviews),
             states=STATES,
             **values,
         )

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import uvicorn
 
@@ -17,9 +18,31 @@ from judge_serve.judging.errors import RefusedInputError
 STOP_S = 5.0  # how long answers under way may take at the end
 
 
+@dataclass(frozen=True)
+class ServedPage:
+    """A page that is served.
+
+    Attributes:
+        address: `http://HOST:PORT`.
+        door: what lets people in.
+    """
+
+    address: str
+    door: Door
+
+    @property
+    def url(self) -> str:
+        """For people who open it by hand, as often as they like; never for a command line."""
+        return f"{self.address}/?{TOKEN}={self.door.access_token}"
+
+    def url_for_once(self) -> str:
+        """A URL that opens the page once and soon, for a browser's command line, which others can read."""
+        return f"{self.address}/?{TOKEN}={self.door.new_pass()}"
+
+
 @contextmanager
-def serve_page(desk: Desk, host: str, port: int) -> Iterator[str]:
-    """Serve a desk on an address, port 0 being any free one; yields the URL with its access token.
+def serve_page(desk: Desk, host: str, port: int) -> Iterator[ServedPage]:
+    """Serve a desk on an address, port 0 being any free one.
 
     Raises: RefusedInputError if the address cannot be listened on.
     """
@@ -44,7 +67,7 @@ def serve_page(desk: Desk, host: str, port: int) -> Iterator[str]:
         thread.start()
         try:
             named = f"[{host}]" if family == socket.AF_INET6 else host
-            yield f"http://{named}:{bound}/?{TOKEN}={door.access_token}"
+            yield ServedPage(f"http://{named}:{bound}", door)
         finally:
             server.should_exit = True
             thread.join(STOP_S + 1.0)

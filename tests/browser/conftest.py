@@ -57,9 +57,9 @@ def serve(tmp_path, ledger):
         run = read_run(write_run(tmp_path / "run", pairs or make_pairs(30)), None, LEARNING_SPLITS)
         desk = Desk(run, ledger, author, limit)
         serving = serve_page(desk, "127.0.0.1", 0)
-        url = serving.__enter__()
+        served = serving.__enter__()
         stack.append(serving)
-        return url, desk
+        return served.url, desk
 
     yield start
     for serving in stack:

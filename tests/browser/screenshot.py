@@ -49,11 +49,11 @@ def main() -> None:
             if entry != shown:
                 desk.act(entry.number, "reject", Written("", "", 0))
         desk.act(shown.number, "save", Written(EXPLANATION, BULLET, 0))
-        with serve_page(desk, "127.0.0.1", 0) as url, sync_playwright() as playwright:
+        with serve_page(desk, "127.0.0.1", 0) as served, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=executable)
             page = browser.new_page(viewport={"width": 1200, "height": 620})
-            page.goto(url)
-            page.goto(f"{url.split('/?')[0]}/pair/{shown.number}")
+            page.goto(served.url)
+            page.goto(f"{served.address}/pair/{shown.number}")
             OUT.parent.mkdir(exist_ok=True)
             page.screenshot(path=OUT)
             browser.close()

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from cluster.recorded_run import read_run
 from cluster.review.app import build_app
 from cluster.review.desk import Desk, RefusedActionError, Written
-from cluster.review.door import MAX_FORM_BYTES, Door
+from cluster.review.door import MAX_FORM_BYTES, PASS_LIFE_S, Door
 from optimize_workers.ledger import Ledger
 from optimize_workers.reviewing import Decision, EventKind, PairKey
 from tests.recorded_runs import judge_pairs, make_pairs, write_run
@@ -50,9 +50,24 @@ def desk(run, store):
     return Desk(run, store, "ada", 50, clock=lambda: NOON)
 
 
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self):
+        self.now_s = 1_000.0
+
+    def __call__(self):
+        return self.now_s
+
+
 @pytest.fixture
-def door():
-    return Door("127.0.0.1", 8000)
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def door(clock):
+    return Door("127.0.0.1", 8000, clock)
 
 
 @pytest.fixture
@@ -100,8 +115,64 @@ def test_a_foreign_host_name_is_refused(client, host):
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:9000", "[::1]:8000"])
-def test_names_of_loopback_are_known(client, door, host):
-    assert client.get("/", headers={"Host": host, "Cookie": f"review-8000={door.access_token}"}).status_code == 200
+def test_names_of_loopback_are_known(client, host):
+    cookie = f"review-8000={client.cookies['review-8000']}"
+    assert client.get("/", headers={"Host": host, "Cookie": cookie}).status_code == 200
+
+
+def visitor(desk, door):
+    """A browser that has not been here."""
+    return TestClient(build_app(desk, door), base_url=BASE)
+
+
+def test_a_pass_opens_the_page_once(desk, door):
+    given = door.new_pass()
+    first, second = visitor(desk, door), visitor(desk, door)
+    assert first.get(f"/?token={given}").status_code == 200
+    assert first.get("/pair/1").status_code == 200
+    refused = second.get(f"/?token={given}")
+    assert (refused.status_code, "used already" in refused.text) == (403, True)
+    assert "set-cookie" not in refused.headers
+    assert second.get("/").status_code == 403
+    assert first.get(f"/?token={given}").status_code == 200  # who is in may load the address again
+
+
+def test_a_pass_is_used_up_by_who_is_in_already(client, desk, door):
+    given = door.new_pass()
+    assert client.get(f"/?token={given}").status_code == 200
+    assert visitor(desk, door).get(f"/?token={given}").status_code == 403
+
+
+def test_a_pass_is_good_for_a_minute(desk, door, clock):
+    in_time, too_late = door.new_pass(), door.new_pass()
+    clock.now_s += PASS_LIFE_S - 1
+    assert visitor(desk, door).get(f"/?token={in_time}").status_code == 200
+    clock.now_s += 1
+    assert visitor(desk, door).get(f"/?token={too_late}").status_code == 403
+
+
+def test_looking_at_the_head_does_not_use_a_pass_up(desk, door):
+    given = door.new_pass()
+    assert visitor(desk, door).head(f"/?token={given}").status_code == 403
+    assert visitor(desk, door).get(f"/?token={given}").status_code == 200
+
+
+def test_the_printed_address_opens_the_page_again_and_again(desk, door, clock):
+    for _ in range(2):
+        assert visitor(desk, door).get(f"/?token={door.access_token}").status_code == 200
+        clock.now_s += 10 * PASS_LIFE_S
+
+
+def test_no_secret_serves_in_place_of_another(client, desk, door):
+    session = client.cookies["review-8000"]
+    secrets = {session, door.access_token, door.form_token, door.new_pass()}
+    assert len(secrets) == 4
+    for wrong in secrets - {session}:
+        answer = visitor(desk, door).get("/", headers={"Cookie": f"review-8000={wrong}"})
+        assert answer.status_code == 403
+    for wrong in (session, door.form_token):
+        assert visitor(desk, door).get(f"/?token={wrong}").status_code == 403
+    assert client.post("/undo", data={"form_token": session}).status_code == 403
 
 
 def test_on_another_address_any_name_needs_the_token(desk):
@@ -276,6 +347,12 @@ def test_test_pairs_carry_a_warning(tmp_path, store, door):
     run = read_run(write_run(tmp_path / "run", make_pairs(3, split="test")), None, ("test",))
     client = TestClient(build_app(Desk(run, store, "ada", 5), door), base_url=BASE)
     assert "These are test pairs" in client.get(f"/?token={door.access_token}").text
+
+
+def test_before_anything_was_reviewed_there_is_no_export(client, door):
+    assert (client.get("/export.jsonl").status_code, "/export.jsonl" in client.get("/").text) == (404, False)
+    post(client, door, explanation="why", action="save")
+    assert (client.get("/export.jsonl").status_code, "/export.jsonl" in client.get("/").text) == (200, True)
 
 
 def test_the_export_has_state_and_history(client, door, run):

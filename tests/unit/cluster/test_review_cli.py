@@ -1,6 +1,8 @@
 """The command `review`: what it serves, prints, exports and refuses."""
 
 import json
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -95,6 +97,32 @@ def test_the_export_holds_what_was_done(tmp_path, home):
     assert "exists; choose another name" in invoke(run, "--export", path, status=EXIT_REFUSED).stderr
 
 
+def test_an_export_of_nothing_is_refused_and_writes_nothing(tmp_path, home):
+    run = write_run(tmp_path / "run", make_pairs(3))
+    path = tmp_path / "review.jsonl"
+    assert "nothing was reviewed in this run" in invoke(run, "--export", path, status=EXIT_REFUSED).stderr
+    missing = tmp_path / "nosuch"
+    assert f"{missing}: there is no such folder" in invoke(missing, "--export", path, status=EXIT_REFUSED).stderr
+    assert not path.exists()
+
+
+def test_the_browser_gets_an_address_that_the_printed_one_does_not_give_away(tmp_path, home):
+    progress, stop, opened_with, answers = Phases(), threading.Event(), [], []
+
+    def open_browser(url):
+        opened_with.append(url)
+        for _ in range(2):
+            with httpx.Client(follow_redirects=True, trust_env=False) as client:
+                answers.append(client.get(url).status_code)
+        stop.set()
+
+    run = write_run(tmp_path / "run", make_pairs(3))
+    run_review(ReviewConfig(run=run), progress, stop, open_browser)
+    assert answers == [200, 403]
+    token = opened_with[0].split("token=")[1]
+    assert token not in " ".join(progress.told)
+
+
 @pytest.mark.usefixtures("home")
 def test_a_run_of_an_optimizer_is_refused_with_what_to_do(tmp_path):
     run = write_run(tmp_path / "run", make_pairs(3, split="test"))
@@ -127,3 +155,21 @@ def test_an_address_that_cannot_be_listened_on_is_refused(tmp_path):
 def test_a_dry_run_prints_the_config(tmp_path):
     shown = json.loads(invoke("out/train", "--author", "ada", "--dry-run").stdout)
     assert (shown["run"], shown["author"], shown["host"], shown["port"]) == ("out/train", "ada", "127.0.0.1", 0)
+
+
+def test_the_page_starts_without_libraries_that_take_seconds_to_import(tmp_path, home):
+    run = write_run(tmp_path / "run", make_pairs(3))
+    script = (
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "import typer.testing, cluster.cli, cluster.review_cli as review_cli\n"
+        "stop = threading.Event(); stop.set()\n"
+        "serve = review_cli.run_review\n"
+        "review_cli.run_review = lambda config, progress: serve(config, progress, stop)\n"
+        "done = typer.testing.CliRunner().invoke(cluster.cli.app, ['review', sys.argv[1], '--no-browser'])\n"
+        "assert done.exit_code == 0, done.output\n"
+        "slow = {'ray', 'mlflow', 'dspy', 'optuna', 'pandas', 'scipy', 'sklearn', 'torch', 'vllm'}\n"
+        "print(sorted(slow & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(run)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
