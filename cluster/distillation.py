@@ -78,7 +78,7 @@ def _explained(run: RecordedRun, reviews: Mapping[PairKey, Review], config: Dist
     """Open explanations of training pairs whose bullet nobody wrote yet; with `labels` also those of the labels."""
     compared = compare_pairs(run.judgments, run.examples, run.judge.task.scale)
     sampled = {one.place for one in sample_disagreements(compared, run.examples, config.limit)}
-    found = []
+    found: dict[Source, Explained] = {}  # what was said about a pair counts once, also where the data label it twice
     for place, example in enumerate(run.examples):
         item = example.item
         review = reviews.get(PairKey(str(run.path), item.query_id, item.doc_id), Review())
@@ -92,8 +92,8 @@ def _explained(run: RecordedRun, reviews: Mapping[PairKey, Review], config: Dist
             continue
         if text and review.bullet in ("", one_line(text)):
             source = Source(query_id=item.query_id, doc_id=item.doc_id, explanation=text, split=example.split)
-            found.append(Explained(source, author, compared[place].gap, is_line))
-    return found
+            found.setdefault(source, Explained(source, author, compared[place].gap, is_line))
+    return list(found.values())
 
 
 def _shown(examples: Sequence[Example], explained: Sequence[Explained]) -> list[Example]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ from judge_serve.judging.task import Example, Item
 LEARNING_SPLITS = ("train", "val")  # what may be read without opening the test split
 _RELEASES = ("release_document.json", "release.json")  # of `evaluate`; of `optimize` and `demo`
 _ARMS = ("winner", "judge", "baseline")  # the first that a run has is the one that is reviewed
+# without these there is nothing to review; all others may be missing
+_NEEDED_OF_JUDGMENTS = ("query_id", "doc_id", "split", "gold_rating", "rating", "model", "mode")
+_NEEDED_OF_EXAMPLES = ("query_id", "doc_id", "split", "gold_rating", "query", "document")
 Key = tuple[str, str]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,26 +69,26 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     release = next((folder / name for name in _RELEASES if (folder / name).is_file()), None)
     if release is None:
         raise RefusedInputError(f"{folder}: holds no {' or '.join(_RELEASES)}; it is no run that judged labelled data")
-    judged = _rows_of(folder, "judgments.parquet")
-    arms = list(dict.fromkeys(row["arm"] for row in judged))
+    judged = _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS)
+    arms = list(dict.fromkeys(_arm_of(row) for row in judged))
     chosen = arm or next((name for name in _ARMS if name in arms), "")
-    mine = [row for row in judged if row["arm"] == chosen and row["occurrence"] == 0]
+    mine = [row for row in judged if _arm_of(row) == chosen and not row.get("occurrence")]
     if not mine:
         raise RefusedInputError(f"{folder}: has no judgments of {chosen or 'any judge'!r}, found {', '.join(arms)}")
-    examples = {_key(row): _example(row) for row in _rows_of(folder, "examples.parquet")}
-    read = [row for row in mine if row["split"] in splits]
+    matched = _with_examples(folder, mine)
+    read = [(row, example) for row, example in matched if row["split"] in splits]
     if not read:
         raise RefusedInputError(_no_such_split(release, {row["split"] for row in mine}, splits))
-    kept = [row for row in read if examples[_key(row)].item.document]
-    dataset = (result.get("winner") or result).get("dataset", {})
+    kept = [(row, example) for row, example in read if example.item.document]
+    dataset = (result.get("winner") or result).get("dataset") or {}
     return RecordedRun(
         path=folder.resolve(),
         arm=chosen,
         judge=Release.from_file(release).judge,
         fingerprint=str(dataset.get("fingerprint", "")),
-        judgments=[_judgment(row) for row in kept],
-        examples=[examples[_key(row)] for row in kept],
-        others=[_judgment(row) for row in judged if row["arm"] != chosen],
+        judgments=[_judgment(row) for row, _ in kept],
+        examples=[example for _, example in kept],
+        others=[_judgment(row) for row in judged if _arm_of(row) != chosen],
         num_forgotten=len(read) - len(kept),
     )
 
@@ -99,49 +104,85 @@ def _no_such_split(release: Path, found: set[str], wanted: Sequence[str]) -> str
     )
 
 
+def _with_examples(folder: Path, judged: Sequence[Row]) -> list[tuple[Row, Example]]:
+    """Each judgment with its example: the n-th of a pair with the pair's n-th row in `examples.parquet`.
+
+    Older versions wrote one row a pair, also where the data label it twice: then the human rating is still that of the
+    judgment's own row, and the reasons, which may be those of the other label, are left out.
+    """
+    by_pair: defaultdict[Key, list[Example]] = defaultdict(list)
+    for row in _rows_of(folder, "examples.parquet", _NEEDED_OF_EXAMPLES):
+        by_pair[_key(row)].append(_example(row))
+    num_seen: Counter[Key] = Counter()
+    matched = []
+    for row in judged:
+        key = _key(row)
+        if key not in by_pair:
+            raise RefusedInputError(
+                f"{folder}: examples.parquet has no document {key[1]!r} for query {key[0]!r}; run the command again"
+            )
+        example = by_pair[key][min(num_seen[key], len(by_pair[key]) - 1)]
+        num_seen[key] += 1
+        if example.gold_rating != row["gold_rating"]:
+            example = replace(example, gold_rating=row["gold_rating"], gold_ratings=(), explanations=())
+        matched.append((row, example))
+    return matched
+
+
 def _json_of(folder: Path, name: str) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RefusedInputError(f"{folder}: holds no finished run (no readable {name})") from error
+    if not isinstance(content, dict):
+        raise RefusedInputError(f"{folder}: holds no finished run ({name} holds no JSON object)")
     return content
 
 
-def _rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
+def _rows_of(folder: Path, name: str, needed: Sequence[str]) -> list[Row]:
     try:
         with pq.ParquetFile(folder / name) as file:  # `read_table` would import pandas, half of the page's start
-            rows: list[dict[str, Any]] = file.read().to_pylist()
+            missing = [column for column in needed if column not in file.schema_arrow.names]
+            rows: list[Row] = [] if missing else file.read().to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise RefusedInputError(f"{folder}: {name} cannot be read ({error}); run the command again") from error
+    if missing:
+        raise RefusedInputError(f"{folder}: {name} has no column {', '.join(missing)}; run the command again")
     return rows
 
 
-def _key(row: dict[str, Any]) -> Key:
+def _key(row: Row) -> Key:
     return row["query_id"], row["doc_id"]
 
 
-def _example(row: dict[str, Any]) -> Example:
-    item = Item(row["query"], row["document"], row["query_id"], row["doc_id"])
-    ratings = tuple(row.get("gold_ratings") or ())  # not there in runs of older versions
-    return Example(item, row["gold_rating"], tuple(row["explanations"] or ()), ratings, row["split"])
+def _arm_of(row: Row) -> str:
+    return row.get("arm") or "judge"
 
 
-def _judgment(row: dict[str, Any]) -> Judgment:
+def _example(row: Row) -> Example:
+    item = Item(row["query"], row["document"] or "", row["query_id"], row["doc_id"])
+    ratings, reasons = (tuple(row.get(name) or ()) for name in ("gold_ratings", "explanations"))
+    return Example(item, row["gold_rating"], reasons, ratings, row["split"])
+
+
+def _judgment(row: Row) -> Judgment:
+    """A judgment of a row; columns that other versions of this project may not have written may be missing."""
+    reason = row.get("invalid_reason")
     return Judgment(
         query_id=row["query_id"],
         doc_id=row["doc_id"],
         rating=row["rating"],
-        expected_rating=row["expected_rating"],
-        explanation=row["explanation"],
-        invalid_reason=InvalidReason(row["invalid_reason"]) if row["invalid_reason"] else None,
-        raw_reply=row["raw_reply"],
-        finish_reason=row["finish_reason"],
+        expected_rating=row.get("expected_rating"),
+        explanation=row.get("explanation"),
+        invalid_reason=InvalidReason(reason) if reason else None,
+        raw_reply=row.get("raw_reply") or "",
+        finish_reason=row.get("finish_reason") or "",
         program="",  # a run's folder names the release instead
         model=row["model"],
         mode=AnswerMode(row["mode"]),
-        occurrence=row["occurrence"],
-        prompt_tokens=row["prompt_tokens"],
-        completion_tokens=row["completion_tokens"],
-        latency_s=row["latency_s"],
-        cached=row["cached"],
+        occurrence=row.get("occurrence") or 0,
+        prompt_tokens=row.get("prompt_tokens") or 0,
+        completion_tokens=row.get("completion_tokens") or 0,
+        latency_s=row.get("latency_s") or 0.0,
+        cached=bool(row.get("cached")),
     )

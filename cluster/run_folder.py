@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,11 @@ class RunFolder:
             file.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_judgments(self, arms: Sequence[tuple[str, str, Sequence[Judgment], Sequence[Example]]]) -> None:
-        """Write `judgments.parquet` and `examples.parquet` of (arm, release, judgments, examples) groups."""
+        """Write `judgments.parquet` and `examples.parquet` of (arm, release, judgments, examples) groups.
+
+        The n-th judgment of a pair, of one arm and occurrence, is of the pair's n-th row in `examples.parquet`: a pair
+        that the data label twice has two rows there.
+        """
         rows = [
             {
                 "arm": arm,
@@ -120,26 +125,33 @@ class RunFolder:
             for judgment, example in zip(judgments, examples, strict=True)
         ]
         self._write_table("judgments.parquet", pa.Table.from_pylist(rows, schema=JUDGMENT_SCHEMA))
-        texts = {
-            (e.item.query_id, e.item.doc_id): {
-                "query_id": e.item.query_id,
-                "doc_id": e.item.doc_id,
-                "query": e.item.query,
-                "document": e.item.document,
-                "gold_rating": e.gold_rating,
-                "gold_ratings": list(e.gold_ratings),
-                "explanations": list(e.explanations),
-                "split": e.split,
-            }
-            for _, _, _, examples in arms
-            for e in examples
-        }
+        texts: dict[tuple[str, str, int], dict[str, Any]] = {}
+        for _, _, judgments, examples in arms:
+            num_seen: Counter[tuple[str, str, int]] = Counter()
+            for judgment, example in zip(judgments, examples, strict=True):
+                pair = example.item.query_id, example.item.doc_id
+                nth = num_seen[*pair, judgment.occurrence]
+                num_seen[*pair, judgment.occurrence] += 1
+                texts[*pair, nth] = _example_row(example)
         self._write_table("examples.parquet", pa.Table.from_pylist(list(texts.values())))
 
     def _write_table(self, name: str, table: pa.Table) -> None:
         scratch = self.path / f".{name}.tmp"
         pq.write_table(table, scratch)
         scratch.rename(self.path / name)
+
+
+def _example_row(example: Example) -> dict[str, Any]:
+    return {
+        "query_id": example.item.query_id,
+        "doc_id": example.item.doc_id,
+        "query": example.item.query,
+        "document": example.item.document,
+        "gold_rating": example.gold_rating,
+        "gold_ratings": list(example.gold_ratings),
+        "explanations": list(example.explanations),
+        "split": example.split,
+    }
 
 
 def _check_same_config(path: Path, config: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
-from cluster.review.desk import Desk, RefusedActionError, Written
+from cluster.review.desk import ChangedMeanwhileError, Desk, RefusedActionError, Written
 from cluster.review.door import Door, read_form
 from cluster.review.exporting import export_lines
 from cluster.review.pages import Pages
@@ -82,7 +82,10 @@ def build_app(desk: Desk, door: Door) -> FastAPI:
         try:
             desk.act(number, action, written)
         except RefusedActionError as error:
-            page = pages.pair(number, chosen, is_whole=False, refused=str(error), written=written)
+            is_changed = isinstance(error, ChangedMeanwhileError)
+            page = pages.pair(
+                number, chosen, is_whole=False, refused=str(error), written=written, is_changed=is_changed
+            )
             return HTMLResponse(page, 422)
         following = None if action == "save" else pages.after(number, around)
         return _to(number if following is None else following, chosen)

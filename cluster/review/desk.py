@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 from cluster.recorded_run import RecordedRun
 from judge_serve.judging.judgment import Judgment
-from judge_serve.judging.task import Example
+from judge_serve.judging.task import Example, Item
 from optimize_workers.evidence.bias import BiasTable, bias_tables
 from optimize_workers.evidence.disagreement import UNREADABLE, Compared, compare_pairs, sample_disagreements
 from optimize_workers.evidence.suspicion import suspected_labels
@@ -34,6 +37,9 @@ ACTIONS = {
 }
 
 
+_TO_REPLACE = "nothing was stored; act again to put what stands in the fields in its place"
+
+
 class EventStore(Protocol):
     """Where events are kept; the ledger implements it."""
 
@@ -48,14 +54,25 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """A pair in the queue; `number` counts from 0, `doubts` say why its label is suspected."""
+    """A pair in the queue.
+
+    Attributes:
+        number: counts from 0.
+        labels: the example that was compared; then the same item's others, where the data label it more than once.
+        doubts: why its label is suspected.
+    """
 
     number: int
     key: PairKey
-    example: Example
+    labels: tuple[Example, ...]
     judgment: Judgment
     compared: Compared
     doubts: tuple[str, ...]
+
+    @property
+    def example(self) -> Example:
+        """The example that the judgment was compared with."""
+        return self.labels[0]
 
 
 class Written(NamedTuple):
@@ -68,6 +85,10 @@ class Written(NamedTuple):
 
 class RefusedActionError(ValueError):
     """An action that cannot be done; the message says what to do instead."""
+
+
+class ChangedMeanwhileError(RefusedActionError):
+    """The pair is not any more what the page showed when the texts were written."""
 
 
 def guard_of(run: RecordedRun) -> Guardrails:
@@ -106,23 +127,27 @@ class Desk:
         self.author = author
         self._store = store
         self._clock = clock
+        self._lock = Lock()  # one process serves several pages at once; an action reads, checks and writes
         compared = compare_pairs(run.judgments, run.examples, run.judge.task.scale)
         doubts = suspected_labels(run.examples, [*run.judgments, *run.others, *beside])
         places = [one.place for one in sample_disagreements(compared, run.examples, limit)]
         keys = [(e.item.query_id, e.item.doc_id) for e in run.examples]
-        places += [place for place, key in enumerate(keys) if key in doubts][:limit]
+        places += _of_different_items([place for place, key in enumerate(keys) if key in doubts], run.examples)[:limit]
         reviewed = self.reviews()
         places += [place for place, key in enumerate(keys) if PairKey(str(run.path), *key) in reviewed]
+        labels: defaultdict[Item, list[Example]] = defaultdict(list)
+        for example in run.examples:
+            labels[example.item].append(example)
         self.entries = [
             Entry(
                 number,
                 PairKey(str(run.path), *keys[place]),
-                run.examples[place],
+                (own := run.examples[place], *(other for other in labels[own.item] if other is not own)),
                 run.judgments[place],
                 compared[place],
                 doubts.get(keys[place], ()),
             )
-            for number, place in enumerate(dict.fromkeys(places))
+            for number, place in enumerate(_of_different_items(places, run.examples))
         ]
         self.num_unreadable = sum(one.direction == UNREADABLE for one in compared)
         self.num_pairs = len(compared)
@@ -152,17 +177,37 @@ class Desk:
     def act(self, number: int, action: str, written: Written) -> None:
         """Store what changed in the texts, and the decision, as one.
 
-        Raises: RefusedActionError if the action is unknown or cannot be done with this bullet, or if somebody else
-            changed the pair meanwhile; nothing is stored.
+        Raises: RefusedActionError if the action is unknown or cannot be done with this bullet; ChangedMeanwhileError
+            if somebody else changed the pair since it was shown, or if the same author did in another window and these
+            texts would replace that. Nothing is stored then.
         """
         if action not in ACTIONS:
             raise RefusedActionError(f"unknown action {action!r}; use one of {', '.join(ACTIONS)}")
-        entry = self.entries[number]
+        with self._lock:
+            events = self._events_of(self.entries[number], ACTIONS[action], written)
+            if events:
+                self._store.add_review_events(events)
+
+    def undo(self) -> int | None:
+        """Undo this author's last action on the run; returns the entry that it was on, None if there was nothing."""
+        with self._lock:
+            last = last_action(self.events(), self.author)
+            if last is None:
+                return None
+            undone = replace(last, kind=EventKind.UNDONE, payload={}, at=self._clock(), number=0, undoes=last.number)
+            self._store.add_review_events([undone])
+        key = PairKey(last.run, last.query_id, last.doc_id)
+        return next((entry.number for entry in self.entries if entry.key == key), None)
+
+    def _events_of(self, entry: Entry, decision: EventKind | None, written: Written) -> list[ReviewEvent]:
         review = self.reviews().get(entry.key, Review())
-        if review.events and review.events[-1].number > written.seen and review.events[-1].author != self.author:
-            raise RefusedActionError(f"{review.events[-1].author} changed this pair meanwhile; load the page again")
+        unseen = [event.author for event in review.events if event.number > written.seen]
+        others = dict.fromkeys(author for author in unseen if author != self.author)
+        if others:
+            raise ChangedMeanwhileError(f"{' and '.join(others)} changed this pair meanwhile; {_TO_REPLACE}")
         events = self._changes(entry, review, written)
-        decision = ACTIONS[action]
+        if unseen and events:
+            raise ChangedMeanwhileError(f"you changed this pair in another window meanwhile; {_TO_REPLACE}")
         if decision is EventKind.ACCEPTED:
             bullet = reviews_of([*review.events, *events]).get(entry.key, review).bullet
             if not bullet:
@@ -173,26 +218,15 @@ class Desk:
             events.append(self._event(entry, decision, bullet))
         elif decision is not None:
             events.append(self._event(entry, decision))
-        if events:
-            self._store.add_review_events(events)
-
-    def undo(self) -> int | None:
-        """Undo this author's last action on the run; returns the entry that it was on, None if there was nothing."""
-        last = last_action(self.events(), self.author)
-        if last is None:
-            return None
-        undone = replace(last, kind=EventKind.UNDONE, payload={}, at=self._clock(), number=0, undoes=last.number)
-        self._store.add_review_events([undone])
-        key = PairKey(last.run, last.query_id, last.doc_id)
-        return next((entry.number for entry in self.entries if entry.key == key), None)
+        return events
 
     def _changes(self, entry: Entry, review: Review, written: Written) -> list[ReviewEvent]:
-        explanation = written.explanation.replace("\r\n", "\n").strip()
+        explanation = _printable(written.explanation.replace("\r\n", "\n")).strip()
         if len(explanation) > MAX_EXPLANATION_CHARS:
             raise RefusedActionError(
                 f"the explanation has {len(explanation)} characters, at most {MAX_EXPLANATION_CHARS}; shorten it"
             )
-        bullet = one_line(written.bullet)
+        bullet = one_line(_printable(written.bullet))
         events = []
         if explanation != review.explanation:
             events.append(self._event(entry, EventKind.EXPLAINED, explanation))
@@ -203,3 +237,16 @@ class Desk:
     def _event(self, entry: Entry, kind: EventKind, text: str | None = None) -> ReviewEvent:
         payload = {} if text is None else {"text": text}
         return ReviewEvent(*entry.key, entry.example.split, kind, payload, self.author, self._clock())
+
+
+def _of_different_items(places: Sequence[int], examples: Sequence[Example]) -> list[int]:
+    """The first place of each item."""
+    first: dict[Item, int] = {}
+    for place in places:
+        first.setdefault(examples[place].item, place)
+    return list(first.values())
+
+
+def _printable(text: str) -> str:
+    """A text without control characters, which not every store accepts and nobody types."""
+    return "".join(sign for sign in text if sign in "\n\t" or unicodedata.category(sign) != "Cc")

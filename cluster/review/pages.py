@@ -58,19 +58,36 @@ class Pages:
         is_whole: bool,
         refused: str = "",
         written: Written | None = None,
+        is_changed: bool = False,
     ) -> str:
-        """One pair with its form; `written` are texts that were refused and stay in the form."""
+        """One pair with its form.
+
+        Args:
+            number: of the entry.
+            chosen: filters, for the way on.
+            is_whole: whether a long document is shown to its end.
+            refused: why an action was refused.
+            written: texts of that action; they stay in the form.
+            is_changed: whether the pair changed since it was shown; the page then shows what is stored, so that the
+                next action is about that.
+        """
         entry = self._desk.entries[number]
         reviews = self._desk.reviews()
         review = reviews.get(entry.key, Review())
         around = [other.number for other in self.shown(chosen, reviews)]
         document = entry.example.item.document
+        stored = Written(review.explanation, review.bullet, _last_number(review))
+        if written is None:
+            written = stored
+        elif is_changed:
+            written = written._replace(seen=stored.seen)
         return self._render(
             "pair.html",
             chosen,
             entry=entry,
             review=review,
-            written=written or Written(review.explanation, review.bullet, _last_number(review)),
+            written=written,
+            is_changed=is_changed,
             refused=refused,
             refusal=self._desk.refusal(review.bullet),
             document=document if is_whole else document[:MAX_SHOWN_CHARS],

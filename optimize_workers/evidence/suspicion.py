@@ -29,19 +29,22 @@ def suspected_labels(examples: Sequence[Example], judged: Sequence[Judgment]) ->
     for judgment in judged:
         if judgment.value is not None:
             by_model[judgment.query_id, judgment.doc_id][judgment.model].append(judgment.value)
-    found = {}
+    labels: defaultdict[Key, list[Example]] = defaultdict(list)
     for example in examples:
-        key = (example.item.query_id, example.item.doc_id)
+        labels[example.item.query_id, example.item.doc_id].append(example)
+    found = {}
+    for key, own in labels.items():
         means = {model: float(np.mean(values)) for model, values in by_model.get(key, {}).items()}
-        reasons = [*_raters(example), *_models(example, means)]
+        reasons = [*_raters(own), *(reason for example in own for reason in _models(example, means))]
         if reasons:
-            found[key] = tuple(reasons)
+            found[key] = tuple(dict.fromkeys(reasons))
     return found
 
 
-def _raters(example: Example) -> list[str]:
-    ratings = example.gold_ratings
-    if not ratings or max(ratings) - min(ratings) < MIN_RATER_SPREAD:
+def _raters(labels: Sequence[Example]) -> list[str]:
+    """Whether those who rated one pair disagree; data that label it twice have at least two raters."""
+    ratings = [rating for example in labels for rating in example.gold_ratings or (example.gold_rating,)]
+    if max(ratings) - min(ratings) < MIN_RATER_SPREAD:
         return []
     return ["raters disagree: " + ", ".join(f"{rating:g}" for rating in ratings)]
 

@@ -84,3 +84,77 @@ def test_a_run_of_an_older_version_without_single_ratings_is_read(tmp_path):
     table = pq.read_table(folder / "examples.parquet").drop_columns(["gold_ratings"])
     pq.write_table(table, folder / "examples.parquet")
     assert read_run(folder).examples[0].gold_ratings == ()
+
+
+def labelled_twice():
+    """Three pairs, the first of them with two labels, and judgments in the order of the labels."""
+    first, *others = make_pairs(3)
+    again = replace(first, gold_rating=5.0, gold_ratings=(5.0, 5.0), explanations=("it is the answer",))
+    pairs = [first, others[0], again, others[1]]
+    assert first.gold_rating != again.gold_rating
+    return pairs
+
+
+def test_a_pair_that_is_labelled_twice_keeps_both_labels(tmp_path):
+    pairs = labelled_twice()
+    folder = write_run(tmp_path / "run", pairs)
+    assert read_run(folder).examples == pairs
+    assert pq.read_table(folder / "examples.parquet").num_rows == 4
+
+
+def test_arms_that_judged_the_same_examples_share_their_rows(tmp_path):
+    pairs = labelled_twice()
+    folder = RunFolder.create(tmp_path / "run", {})
+    release = Release(judge=JUDGE)
+    again = [replace(judgment, occurrence=1) for judgment in judge_pairs(pairs)]
+    arms = [("baseline", release.id, [*judge_pairs(pairs), *again], [*pairs, *pairs])]
+    folder.write_judgments([*arms, ("winner", release.id, judge_pairs(pairs), pairs)])
+    folder.write_text("release.json", release.to_json())
+    folder.write_json("result.json", {"winner": {"dataset": None}})
+    assert pq.read_table(folder.path / "examples.parquet").num_rows == 4
+    assert read_run(folder.path, "winner").examples == read_run(folder.path, "baseline").examples == pairs
+
+
+def test_a_run_of_an_older_version_with_one_row_for_two_labels_shows_no_reason_of_another_label(tmp_path):
+    pairs = labelled_twice()
+    folder = write_run(tmp_path / "run", pairs)
+    table = pq.read_table(folder / "examples.parquet")
+    pq.write_table(table.take([2, 1, 3]), folder / "examples.parquet")  # older versions kept the last label
+    first, _, again, _ = read_run(folder).examples
+    assert (first.gold_rating, first.explanations, first.gold_ratings) == (pairs[0].gold_rating, (), ())
+    assert again == pairs[2]
+
+
+@pytest.mark.parametrize(
+    ("file", "column"), [("judgments.parquet", "rating"), ("judgments.parquet", "split"), ("examples.parquet", "query")]
+)
+def test_a_table_without_a_column_that_is_needed_is_refused_by_its_name(tmp_path, file, column):
+    folder = write_run(tmp_path / "run", make_pairs(3))
+    pq.write_table(pq.read_table(folder / file).drop_columns([column]), folder / file)
+    with pytest.raises(RefusedInputError, match=f"{file} has no column {column}"):
+        read_run(folder)
+
+
+def test_columns_that_only_some_versions_write_may_be_missing(tmp_path):
+    folder = write_run(tmp_path / "run", make_pairs(3))
+    lean = {"judgments.parquet": 7, "examples.parquet": 6}
+    kept = ["query_id", "doc_id", "split", "gold_rating", "rating", "model", "mode", "query", "document"]
+    for name, num_columns in lean.items():
+        table = pq.read_table(folder / name)
+        table = table.select([column for column in table.column_names if column in kept])
+        assert table.num_columns == num_columns
+        pq.write_table(table, folder / name)
+    run = read_run(folder)
+    assert (run.arm, [judgment.rating for judgment in run.judgments]) == ("judge", [5, 4, 4])
+    assert run.examples[0].explanations == ()
+
+
+def test_judgments_without_their_example_and_results_that_are_none_are_refused(tmp_path):
+    folder = write_run(tmp_path / "run", make_pairs(3))
+    table = pq.read_table(folder / "examples.parquet")
+    pq.write_table(table.slice(1), folder / "examples.parquet")
+    with pytest.raises(RefusedInputError, match=r"examples\.parquet has no document 'train-d0' for query 'train-q0'"):
+        read_run(folder)
+    (folder / "result.json").write_text("[]")
+    with pytest.raises(RefusedInputError, match=r"result\.json holds no JSON object"):
+        read_run(folder)

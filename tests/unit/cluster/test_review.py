@@ -1,6 +1,8 @@
 """The review page without a browser: who may come in, what is stored, what is refused."""
 
 import json
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -291,6 +293,74 @@ def test_what_somebody_else_did_meanwhile_is_not_overwritten(run, store, desk):
     assert desk.reviews()[desk.entries[0].key].explained_by == "ada"
 
 
+def test_what_somebody_else_did_before_ones_own_last_action_is_not_overwritten(run, store, desk):
+    bob = Desk(run, store, "bob", 50)
+    desk.act(0, "save", Written("ada's reason", "", 0))
+    bob.act(0, "save", Written("bob's reason", "ada's reason", 1))
+    desk.act(0, "reject", Written("bob's reason", "bob's reason", store.stored[-1].number))  # another window of ada's
+    num_events = len(store.stored)
+    with pytest.raises(RefusedActionError, match="bob changed this pair meanwhile"):
+        desk.act(0, "save", Written("ada's new reason", "ada's reason", 1))
+    assert len(store.stored) == num_events
+
+
+def test_two_windows_of_one_person_do_not_overwrite_each_other_in_silence(desk, store):
+    desk.act(0, "save", Written("first window", "", 0))
+    with pytest.raises(RefusedActionError, match="in another window"):
+        desk.act(0, "save", Written("second window", "", 0))
+    with pytest.raises(RefusedActionError, match="in another window"):
+        desk.act(0, "reject", Written("", "", 0))  # would empty the explanation
+    assert len(store.stored) == 1
+    desk.act(0, "reject", Written("first window", "first window", 0))  # changes no text
+    assert desk.reviews()[desk.entries[0].key].decision is Decision.REJECTED
+
+
+def test_after_a_change_by_others_the_page_shows_both_texts_and_the_next_action_replaces(client, door, run, store):
+    Desk(run, store, "bob", 50).act(0, "save", Written("what bob says", "", 0))
+    answer = post(client, door, action="save", explanation="what ada says", bullet="")
+    assert answer.status_code == 422
+    assert "bob changed this pair meanwhile" in answer.text
+    assert "what bob says" in answer.text
+    assert "what ada says" in answer.text
+    seen = answer.text.split('name="seen" value="')[1].split('"')[0]
+    assert seen == "1"
+    again = post(client, door, action="save", explanation="what ada says", bullet="", seen=seen)
+    assert again.status_code == 303
+    assert [event.author for event in store.stored] == ["bob", "ada", "ada"]
+
+
+def test_actions_at_once_are_taken_one_after_the_other(run, store):
+    """A store that takes its time would let all of them see the pair untouched."""
+
+    class Slow(MemoryEvents):
+        def review_events(self, run=None):
+            found = super().review_events(run)
+            time.sleep(0.02)
+            return found
+
+    slow = Slow()
+    desk = Desk(run, slow, "ada", 50)
+    refused = []
+
+    def act(number):
+        try:
+            desk.act(0, "save", Written(f"window {number}", "", 0))
+        except RefusedActionError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=act, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(slow.stored), len(refused)) == (1, 7)
+
+
+def test_control_characters_do_not_get_into_the_store(client, door, store):
+    post(client, door, action="save", explanation="a\x00b\x1b[31m\tc\u2028\nd\x85", bullet="x\x00y\x7f")
+    assert [event.text for event in store.stored] == ["ab[31m\tc\u2028\nd", "xy"]
+
+
 def test_a_store_that_fails_is_told_and_nothing_is_lost_in_silence(run, door, tmp_path):
     ledger = Ledger(f"sqlite:///{tmp_path / 'l.db'}", patience_s=0.1)
     client = TestClient(build_app(Desk(run, ledger, "ada", 5), door), base_url=BASE)
@@ -333,6 +403,22 @@ def test_suspected_labels_are_in_the_queue_and_say_why(tmp_path, store, door):
     assert entry.doubts == ("raters disagree: 1, 4",)
     client = TestClient(build_app(desk, door), base_url=BASE)
     assert "raters disagree: 1, 4" in client.get(f"/pair/0?token={door.access_token}").text
+
+
+def test_a_pair_that_is_labelled_twice_is_one_entry_with_both_labels(tmp_path, store, door):
+    pairs = make_pairs(4)
+    pairs.append(replace(pairs[0], gold_rating=5.0, explanations=("it is the answer",)))
+    judgments = judge_pairs(pairs, lambda n, pair: 5 if n in (0, 4) else int(pair.gold_rating))
+    desk = Desk(read_run(write_run(tmp_path / "run", pairs, judgments)), store, "ada", 50)
+    (entry,) = desk.entries
+    assert entry.labels == (pairs[0], pairs[4])  # the label that the judge is off
+    assert entry.doubts == ("raters disagree: 1, 5",)
+    client = TestClient(build_app(desk, door), base_url=BASE)
+    shown = client.get(f"/pair/0?token={door.access_token}").text
+    assert "it is the answer" in shown
+    assert pairs[0].explanation in shown
+    desk.act(0, "label_wrong", Written("", "", 0))
+    assert len(Desk(desk.run, store, "ada", 50).entries) == 1
 
 
 def test_models_beside_the_run_raise_doubts_as_well(tmp_path, store):

@@ -47,3 +47,14 @@ def test_judges_of_one_model_count_once():
 
 def test_judgments_of_other_pairs_are_passed_over():
     assert suspected_labels([make_example(1.0, number=7)], judged(a=5, b=5)) == {}
+
+
+def test_two_labels_of_one_pair_are_two_raters():
+    again = replace(EXAMPLE, gold_rating=5.0)
+    assert suspected_labels([EXAMPLE, again], []) == {KEY: ("raters disagree: 1, 5",)}
+    assert suspected_labels([EXAMPLE, replace(EXAMPLE, gold_rating=2.0)], []) == {}
+
+
+def test_a_right_label_after_a_wrong_one_does_not_hide_what_was_found():
+    better = replace(EXAMPLE, gold_rating=2.5)
+    assert suspected_labels([EXAMPLE, better], judged(a=3, b=3)) == {KEY: ("2 models agree against it: a 3, b 3",)}
