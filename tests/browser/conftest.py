@@ -28,17 +28,31 @@ def chromium():
 
 
 @pytest.fixture
-def page(chromium):
-    """A fresh page that counts what goes wrong in it: `page.problems`."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(TIMEOUT_MS)
-    opened = context.new_page()
-    opened.problems = []
-    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
-    opened.on("console", lambda said: opened.problems.append(said.text) if said.type == "error" else None)
-    opened.on("dialog", lambda dialog: (opened.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    yield opened
-    context.close()
+def open_page(chromium):
+    """Opens fresh pages, each of another visitor, that count what goes wrong in them: `page.problems`."""
+    contexts = []
+
+    def start(context=None):
+        if context is None:
+            context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+            context.set_default_timeout(TIMEOUT_MS)
+            contexts.append(context)
+        opened = context.new_page()
+        opened.problems = []
+        opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+        opened.on("console", lambda said: opened.problems.append(said.text) if said.type == "error" else None)
+        opened.on("dialog", lambda dialog: (opened.problems.append(f"dialog: {dialog.type}"), dialog.dismiss()))
+        return opened
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page):
+    """A page of one visitor."""
+    return open_page()
 
 
 @pytest.fixture
@@ -59,6 +73,7 @@ def serve(tmp_path, ledger):
         serving = serve_page(desk, "127.0.0.1", 0)
         served = serving.__enter__()
         stack.append(serving)
+        start.served = served
         return served.url, desk
 
     yield start

@@ -156,10 +156,111 @@ def test_an_injected_inline_script_would_not_run(page, serve):
     assert any("Content Security Policy" in problem for problem in page.problems)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_small_screen_needs_no_sideways_scrolling_and_focus_is_visible(page, serve, scheme):
+def test_an_address_for_a_browser_opens_the_page_once(page, open_page, serve):
+    serve()
+    given = serve.served.url_for_once()
+    page.goto(given)
+    assert page.locator("tbody tr").count() == 30
+    assert "token" not in page.url
+    press(page, "j")
+    page.goto(given)  # who is in stays in
+    assert page.locator("tbody tr").count() == 30
+    other = open_page()
+    other.goto(given)
+    assert "this address was used already" in other.locator("body").inner_text()
+    other.goto(serve.served.address)
+    assert other.locator("tbody").count() == 0
+
+
+def test_two_windows_of_one_person_show_what_the_other_one_stored(page, open_page, serve, ledger):
+    url, desk = serve()
+    page.goto(url)
+    press(page, "j")
+    second = open_page(page.context)
+    second.goto(page.url)
+    explain(page, "The first window was faster.")
+    explain(second, "The second window says something else.")
+    told = second.locator("[role=alert]").inner_text()
+    assert "in another window" in told
+    assert "The first window was faster." in told
+    assert desk.reviews()[desk.entries[0].key].explanation == "The first window was faster."
+    second.keyboard.press("j")  # what was refused is stored nowhere: leaving asks first, and the person stays
+    second.wait_for_timeout(300)
+    assert second.problems[-1] == "dialog: beforeunload"
+    assert position(second) == "1 of 30"
+    with second.expect_navigation():
+        second.get_by_role("button", name="Save").click()
+    assert desk.reviews()[desk.entries[0].key].explanation == "The second window says something else."
+
+
+def test_a_key_pressed_twice_is_one_action(page, serve, ledger):
     url, _ = serve()
-    page.set_viewport_size({"width": 360, "height": 640})
+    page.goto(url)
+    press(page, "j")
+    with page.expect_navigation():
+        page.evaluate(
+            "for (const key of ['r', 'r', 'w'])"
+            " document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))"
+        )
+    page.wait_for_timeout(300)
+    assert [str(event.kind) for event in ledger.review_events()] == ["rejected"]
+    assert position(page) == "2 of 30"
+    press(page, "r")  # the next page takes keys again
+    assert len(ledger.review_events()) == 2
+
+
+@pytest.mark.parametrize("keys", ["Control+a", "Alt+r", "Meta+w", "Shift+R", "Shift+J"])
+def test_keys_with_others_held_are_the_browsers_own(page, serve, ledger, keys):
+    url, _ = serve()
+    page.goto(url)
+    press(page, "j")
+    page.keyboard.press(keys)
+    page.wait_for_timeout(200)
+    assert (position(page), ledger.review_events()) == ("1 of 30", [])
+
+
+def test_caps_lock_changes_no_key(page, serve, ledger):
+    url, _ = serve()
+    page.goto(url)
+    press(page, "J")
+    press(page, "R")
+    assert [str(event.kind) for event in ledger.review_events()] == ["rejected"]
+
+
+def test_keys_do_nothing_in_a_choice_or_under_the_help(page, serve, ledger):
+    url, _ = serve()
+    page.goto(url)
+    page.focus("select[name=state]")
+    page.keyboard.type("jur")
+    assert page.locator("tbody tr").count() == 30
+    page.focus("#show-help")
+    page.keyboard.press("?")
+    page.keyboard.type("juq")
+    assert page.locator("#help").is_visible()
+    assert ledger.review_events() == []
+
+
+def test_focus_goes_in_the_order_of_reading(page, serve):
+    url, _ = serve()
+    page.goto(url)
+    press(page, "j")
+    press(page, "j")
+    named = "(e => e.id || e.value || e.textContent.trim().split(' ')[0].trim())(document.activeElement)"
+    order = []
+    for _ in range(13):
+        page.keyboard.press("Tab")
+        order.append(page.evaluate(named))
+    header = ["Queue", "Bias", "Undo", "show-help", "Previous", "Next"]
+    assert order == [*header, "document", "explanation", "bullet", "save", "accept", "reject", "label_wrong"]
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_window_needs_sideways_scrolling_and_focus_is_visible(page, serve, scheme, width):
+    pairs = make_pairs(6)
+    item = replace(pairs[0].item, query="q" * 3_000, document="d" * 9_000)
+    url, _ = serve([replace(pairs[0], item=item, explanations=("r" * 3_000,)), *pairs[1:]], author="a" * 100)
+    page.set_viewport_size({"width": width, "height": 640})
     page.emulate_media(color_scheme=scheme)
     page.goto(url)
     for key in (None, "j"):

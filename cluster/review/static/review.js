@@ -3,7 +3,8 @@
 
 const form = document.getElementById("review");
 const help = document.getElementById("help");
-let isChanged = false;
+let isChanged = document.querySelector("[role=alert]") !== null;  // what was refused is stored nowhere
+let isSent = false;
 
 function isText(element) {
   return element.matches("textarea, input, select");
@@ -20,7 +21,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.repeat) return;
-  const meant = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === event.key);
+  const key = event.shiftKey ? event.key : event.key.toLowerCase();  // caps lock is no shift
+  const meant = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
   if (!meant) return;
   event.preventDefault();
   if (isText(meant)) {
@@ -34,5 +36,16 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("show-help").addEventListener("click", () => help.showModal());
 
 form?.addEventListener("input", () => { isChanged = true; });
-form?.addEventListener("submit", () => { isChanged = false; });
-window.addEventListener("beforeunload", (event) => { if (isChanged) event.preventDefault(); });
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (isSent) event.preventDefault();  // a second key before the next page has come is no second action
+  isSent = true;
+  if (event.target === form) isChanged = false;
+});
+window.addEventListener("pageshow", () => { isSent = false; });
+window.addEventListener("beforeunload", (event) => {
+  if (isChanged) {
+    event.preventDefault();
+    isSent = false;  // whoever stays may act again
+  }
+});

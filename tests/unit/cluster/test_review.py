@@ -457,4 +457,8 @@ def test_an_empty_queue_says_so(tmp_path, store, door):
     right = judge_pairs(pairs, lambda _n, pair: int(pair.gold_rating))
     desk = Desk(read_run(write_run(tmp_path / "run", pairs, right)), store, "ada", 5)
     client = TestClient(build_app(desk, door), base_url=BASE)
-    assert "No pair is like that" in client.get(f"/?token={door.access_token}").text
+    assert "Nothing to review" in client.get(f"/?token={door.access_token}").text
+
+
+def test_filters_that_leave_nothing_say_so(client):
+    assert "No pair is like that" in client.get("/", params={"state": "accepted"}).text
