@@ -102,6 +102,7 @@ def run_review(
             progress.phase(f"{len(desk.entries)} pairs to review at {page.url} ; Ctrl-C stops")
             if not config.no_browser:
                 (open_browser or open_where_seen)(page.url_for_once())
+            threading.Thread(target=desk.prepare, name="review-prepare", daemon=True).start()
             stop.wait()
         decisions = [review.decision for review in desk.reviews().values()]
         counts = {str(decision): decisions.count(decision) for decision in Decision if decision is not Decision.OPEN}

@@ -152,6 +152,10 @@ class Desk:
         self.num_unreadable = sum(one.direction == UNREADABLE for one in compared)
         self.num_pairs = len(compared)
 
+    def prepare(self) -> None:
+        """Compute what pages need later, so that they need not wait for it: seconds on thousands of pairs."""
+        _ = self.guard, self.bias
+
     @cached_property
     def guard(self) -> Guardrails:
         """See `guard_of`."""

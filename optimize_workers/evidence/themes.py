@@ -66,10 +66,12 @@ def group_vectors(vectors: Vectors, num_groups: int, seed: int = 0) -> Groups:
 def _settled(vectors: Vectors, centres: Vectors) -> tuple[float, Groups]:
     """How close the vectors are to their centres in all, and their groups, once these change no more."""
     likeness = vectors @ centres.T
+    groups: Groups = np.full(len(vectors), -1)
     for _ in range(NUM_ROUNDS):
-        groups: Groups = np.argmax(likeness, axis=1)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, groups, vectors)
+        before, groups = groups, np.argmax(likeness, axis=1)
+        if np.array_equal(before, groups):
+            break
+        sums = np.stack([vectors[groups == group].sum(axis=0) for group in range(len(centres))])
         sizes = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(sizes > 0, sums / sizes.clip(min=1e-12), centres)
         likeness = vectors @ centres.T

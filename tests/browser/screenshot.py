@@ -51,7 +51,7 @@ def main() -> None:
         desk.act(shown.number, "save", Written(EXPLANATION, BULLET, 0))
         with serve_page(desk, "127.0.0.1", 0) as served, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=executable)
-            page = browser.new_page(viewport={"width": 1200, "height": 620})
+            page = browser.new_page(viewport={"width": 1200, "height": 640})
             page.goto(served.url)
             page.goto(f"{served.address}/pair/{shown.number}")
             OUT.parent.mkdir(exist_ok=True)

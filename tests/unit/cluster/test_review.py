@@ -111,7 +111,10 @@ def test_the_token_stays_in_a_cookie_that_other_sites_cannot_send(stranger, door
     assert "samesite=strict" in cookie
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::1"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "0.0.0.0", "", "[::1"],
+)
 def test_a_foreign_host_name_is_refused(client, host):
     assert client.get("/", headers={"Host": host}).status_code == 421
 
@@ -207,6 +210,14 @@ def test_a_form_that_is_too_large_or_no_text_is_refused(client, door):
     assert client.post("/pair/0", content=b"a=%ff").status_code == 422
 
 
+@pytest.mark.parametrize("body", [b"&" * 199_000, b"a=1&" * 49_000, b"%" * 199_000, b"=", b""])
+def test_a_form_of_rubbish_is_refused_in_no_time(client, store, body):
+    started = time.process_time()
+    assert client.post("/pair/0", content=body).status_code == 403
+    assert time.process_time() - started < 5.0
+    assert store.stored == []
+
+
 def test_every_answer_forbids_scripts_of_others_and_storing(client):
     for path in ("/", "/static/review.js", "/nosuch"):
         headers = client.get(path).headers
@@ -226,6 +237,39 @@ def test_no_page_holds_a_script_or_style_of_its_own(client):
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/static/../app.py", "/pair/99", "/pair/-1"])
 def test_there_is_nothing_else(client, path):
     assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["12", "-1", "9" * 30])
+def test_an_action_on_no_pair_is_told_and_stores_nothing(client, door, store, number):
+    answer = post(client, door, f"/pair/{number}", action="reject")
+    assert (answer.status_code, answer.text) == (404, f"no pair {number} in this queue of 12")
+    assert store.stored == []
+
+
+def test_texts_of_every_kind_are_escaped(tmp_path, store, door):
+    bad = "</textarea></script><script>alert(1)</script>\"'><b onclick=x>\u202e\x00\x1b"
+    pairs = make_pairs(6)
+    item = replace(pairs[0].item, query=bad, document=bad, query_id=bad, doc_id=bad)
+    pairs[0] = replace(pairs[0], item=item, explanations=(bad, bad), gold_ratings=(1.0, 5.0))
+    pairs += [replace(pair, item=replace(pair.item, query=f"{bad} {pair.item.query}")) for pair in make_pairs(6, "val")]
+    judgments = [replace(judgment, explanation=bad, model=bad) for judgment in judge_pairs(pairs)]
+    desk = Desk(read_run(write_run(tmp_path / "run", pairs, judgments)), store, bad, 50)
+    number = next(entry.number for entry in desk.entries if entry.key.doc_id == bad)
+    desk.act(number, "save", Written(bad, bad, 0))
+    client = TestClient(build_app(desk, door), base_url=BASE)
+    client.get(f"/?token={door.access_token}")
+    for path in ("/", f"/pair/{number}", f"/pair/{number}?whole=1", "/bias"):
+        text = client.get(path).text
+        assert text.count("<script") == 1
+        assert "<b onclick" not in text
+        assert "&lt;script&gt;alert" in text or path == "/bias"
+    (line,) = client.get("/export.jsonl").text.split("\n")[:-1]
+    assert json.loads(line)["query_id"] == bad
+
+
+def test_what_takes_long_can_be_computed_before_it_is_asked_for(desk):
+    desk.prepare()
+    assert {"guard", "bias"} <= vars(desk).keys()
 
 
 def test_a_number_that_is_none_is_no_pair(client):
