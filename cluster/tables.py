@@ -39,6 +39,8 @@ def optimize_table(result: dict[str, Any]) -> None:
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
     if "waterfall" in result:
         _print(_steps_table(result))
+        for bullet in result["harmful"]:
+            _print(f"hurts      {bullet['text']}")
     _ratings_line("winner", result["winner"])
     _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
     _gate_line(result["gate"])
@@ -178,7 +180,8 @@ def _steps_table(result: dict[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for step, tested in zip(result["steps"], result["waterfall"], strict=True):
         low, high = step["ci95"]
-        changed = Text("\n".join([step["change"], *(f"- {bullet['text']}" for bullet in step["bullets"])]))
+        change = "removed, not needed" if step["ground"] == "not needed" else step["change"]
+        changed = Text("\n".join([change, *(f"- {bullet['text']}" for bullet in step["bullets"])]))
         figures = (f"{tested['nmse']:.1f}", f"{step['nmse']:.1f}", f"{step['delta_nmse']:+.2f}")
         table.add_row(changed, *figures, f"{low:+.2f} to {high:+.2f}", str(step["calls"]))
     return table
