@@ -143,7 +143,16 @@ def distilled_table(result: dict[str, Any]) -> None:
     bullets_table({"bullets": result["bullets"], "held_out": 0})
     for line in result["refused"]:
         _print(f"refused    {line['reason']}: {line['text']}")
+    if result["writer"] is None:
+        _print("no model wrote anything: reviewers' own lines stand at their pairs as they are")
     _print(f"{result['explanations']} explanations; new lines proposed at {result['proposed']} pairs, for review")
+
+
+def removed_table(result: dict[str, Any]) -> None:
+    """The bullets that left the library."""
+    for bullet in result["removed"]:
+        _print(f"removed  {bullet['id']}  {bullet['text']}")
+    _print("accept or import them again to have them back; releases that hold them are as they were")
 
 
 def plain_table(result: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def chance_of_no_fall(candidate: Sequence[Judgment], reference: Sequence[Judgmen
     pairs = [(one.is_valid, other.is_valid) for one, other in zip(candidate, reference, strict=True)]
     lost, regained = pairs.count((False, True)), pairs.count((True, False))
     total = lost + regained
-    return sum(comb(total, count) for count in range(lost, total + 1)) / 2**total
+    return sum(comb(total, count) for count in range(lost, total + 1)) / (1 << total)
 
 
 def _signs(count: int) -> npt.NDArray[np.float64]:
