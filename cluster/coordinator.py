@@ -74,9 +74,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
                 f"give it by --price {model.identity.name}=PROMPT/COMPLETION, in US dollars per million tokens"
             )
     judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
-    bullets = (
-        offered_bullets(config.out, config.bullets, resume=config.resume) if config.optimizer == BULLETS else []
-    )
+    bullets = offered_bullets(config.out, config.bullets, resume=config.resume) if config.optimizer == BULLETS else []
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split("test")
     _note_data(dataset, progress)

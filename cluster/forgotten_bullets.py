@@ -1,4 +1,4 @@
-"""Bullets that a forgotten document taught: in the files of what runs were offered, and the lines to look for elsewhere.
+"""Bullets that a forgotten document taught: in what runs were offered, and the lines to look for in other files.
 
 Ids stay, as they do in tables: by them a bullet that a held-out document taught is still refused.
 """

@@ -147,9 +147,7 @@ def library_of(events: Sequence[ReviewEvent]) -> list[Bullet]:
     return merge_equal(sorted(found, key=lambda bullet: bullet.created_at))
 
 
-def removal_of(
-    events: Sequence[ReviewEvent], texts: Collection[str], author: str, at: datetime
-) -> list[ReviewEvent]:
+def removal_of(events: Sequence[ReviewEvent], texts: Collection[str], author: str, at: datetime) -> list[ReviewEvent]:
     """What takes these bullets out of the library: an event at each pair and import that they stand there for."""
     plain = ReviewEvent("", "", "", "train", EventKind.REMOVED, {}, author, at)
     removed = [
