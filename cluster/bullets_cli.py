@@ -81,6 +81,20 @@ def import_bullets(
 
 
 @bullets_app.command()
+def remove(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of bullets, as 'bullets list' shows them.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take bullets out of the library; accepting or importing them again brings them back."""
+    from cluster.library import RemoveBulletsConfig, run_remove
+    from cluster.tables import removed_table
+
+    run_command(RemoveBulletsConfig, {"ids": ids or None}, config, dry_run, as_json, run_remove, removed_table)
+
+
+@bullets_app.command()
 def distill(
     run: Annotated[Path | None, typer.Argument(help="Folder of a reviewed run.")] = None,
     reflection_model: Annotated[str | None, typer.Option(help="Model that writes the bullets, as --model.")] = None,

@@ -77,7 +77,7 @@ class OptimizeConfig(RunConfig):
         price: US dollars per million tokens by model name, over those of the catalogue.
         limit: held-out examples that baseline and winner are compared on at most; 0 is all.
         bullets: file that optimizer `bullets` chooses from; the library by default.
-        max_bullets: how many the program may hold in the end.
+        max_bullets: how many may be chosen, beyond those that the judge holds already.
     """
 
     data: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from cluster.bullet_choice import library_bullets
+from cluster.bullet_choice import keep_offered, offered_bullets
 from cluster.configs import EvaluateConfig, OptimizeConfig
 from cluster.finishing import Adapted, finish_adaptation
 from cluster.judge_choice import judge_to_run
@@ -74,7 +74,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
                 f"give it by --price {model.identity.name}=PROMPT/COMPLETION, in US dollars per million tokens"
             )
     judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
-    bullets = library_bullets(config.bullets) if config.optimizer == BULLETS else []
+    bullets = offered_bullets(config.out, config.bullets, resume=config.resume) if config.optimizer == BULLETS else []
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split("test")
     _note_data(dataset, progress)
@@ -89,6 +89,8 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     ):
         folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
         ledger.record_run(str(folder.path.resolve()), "optimize")
+        if bullets:
+            keep_offered(folder, bullets)
         adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, config, bullets)
     result = finish_adaptation(adapted, dataset, folder, registry, config)
     folder.write_json("result.json", result)

@@ -26,7 +26,16 @@ from optimize_workers.distilling import Distillation, Explained, distill
 from optimize_workers.evidence.disagreement import compare_pairs, sample_disagreements
 from optimize_workers.ledger import Ledger
 from optimize_workers.reflection import Reflector
-from optimize_workers.reviewing import Decision, EventKind, PairKey, Review, ReviewEvent, one_line, reviews_of
+from optimize_workers.reviewing import (
+    Decision,
+    EventKind,
+    PairKey,
+    Review,
+    ReviewEvent,
+    as_explanation,
+    one_line,
+    reviews_of,
+)
 
 
 class DistillConfig(CommandConfig):
@@ -52,9 +61,12 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
         now = datetime.now(UTC)
         task, guard = run.judge.task, guard_of(run)
         if choice is None or choice.is_weak_writer:
-            progress.note("no model that can write: reviewers' lines are taken as they are, reasons of labels are not")
+            found = f"{choice.identity.name} cannot write bullets" if choice else "no --reflection-model was named"
+            progress.note(f"{found}: reviewers' lines are taken as they are, reasons of labels are not")
+            writer = None
             done = distill(explained, task, guard, at=now)
         else:
+            writer = choice.identity.name
             progress.phase(f"distilling {len(explained)} explanations with {choice.identity.name}")
             with open_writer(choice, progress) as complete:
                 reflect = Reflector(
@@ -64,9 +76,10 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
                     examples=_shown(run.examples, explained),
                     store=ledger,
                 )
-                done = distill(explained, task, guard, at=now, reflect=reflect, writer=choice.identity.name)
+                done = distill(explained, task, guard, at=now, reflect=reflect, writer=writer)
         num_proposed = _propose(ledger, run, explained, done, now)
     return {
+        "writer": writer,
         "explanations": len(explained),
         "proposed": num_proposed,
         "bullets": [{"id": bullet.id, **bullet.model_dump(mode="json")} for bullet in done.bullets],
@@ -87,7 +100,7 @@ def _explained(run: RecordedRun, reviews: Mapping[PairKey, Review], config: Dist
         if review.explanation:
             text, author, is_line = review.explanation, review.explained_by, True
         elif config.labels and place in sampled:
-            text, author, is_line = example.explanation, "labels", False
+            text, author, is_line = as_explanation(example.explanation), "labels", False
         else:
             continue
         if text and review.bullet in ("", one_line(text)):

@@ -1,7 +1,8 @@
 """Forgetting a document: its texts leave the ledger and the files of recorded runs; figures stay.
 
-Tables are rewritten. Other files (reports, candidates, releases) are not: taking a text out would break what they are,
-so those that still hold it are listed for a person to delete.
+Tables and the bullets that runs were offered are rewritten. Other files (reports, candidates, releases) are not: taking
+a text out would break what they are, so those that still hold the document, or a bullet that it alone taught, are
+listed for a person to delete.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import html
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cluster.forgotten_bullets import lines_taught_by, offered_with
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.ledger import Ledger
 
@@ -38,37 +41,31 @@ def forget_document(doc_id: str, ledger: Ledger, home: Path) -> dict[str, Any]:
         home: of this user's state; MLflow keeps copies of reports and releases there.
 
     Returns: `doc_id`, numbers of `judgments` and `review_events` emptied and `reflections` deleted, `files_rewritten`,
-        and `still_hold`, the files with the text that a person has to look at.
+        and `still_hold`, the files that a person has to look at: they hold the document, or a bullet of it.
 
     Raises: RefusedInputError if neither the ledger nor any run knows the document.
     """
     folders = [path for path in map(Path, ledger.run_paths()) if path.is_dir()]
-    tables = [table for folder in folders for table in _tables(folder)]
-    holding: list[Path] = []
-    affected: list[Path] = []
-    texts: set[str] = set()
-    for table in tables:
-        try:
-            found = _texts_of(table, doc_id)
-        except (OSError, pa.ArrowException) as error:
-            logger.warning("%s cannot be read (%s)", table, error)
-            holding.append(table)
-            continue
-        if found is not None:
-            affected.append(table)
-            texts |= found
+    affected, texts, holding = _tables_with([table for folder in folders for table in _tables(folder)], doc_id)
+    offered, unreadable = offered_with(folders, doc_id)
+    holding += unreadable
+    texts = texts.union(lines_taught_by(ledger.review_events(), doc_id), *(one.lines for one in offered))
     # before anything is emptied: a second call after a failure would not know the texts any more
-    holding += [file for file in _other_files(folders, home) if _holds(file, texts)]
+    rewritable = {one.path for one in offered}
+    holding += [file for file in _other_files(folders, home) if file not in rewritable and _holds(file, texts)]
+    rewrites = [(one.path, one.rewrite) for one in offered]
+    rewrites += [(table, partial(_empty, table, doc_id)) for table in affected]
     rewritten = []
-    for table in affected:
+    for path, rewrite in rewrites:
         try:
-            if _empty(table, doc_id):
-                rewritten.append(table)
-        except OSError as error:
-            logger.warning("%s cannot be rewritten (%s)", table, error)
-            holding.append(table)
+            if rewrite():
+                rewritten.append(path)
+        except (OSError, RefusedInputError) as error:
+            logger.warning("%s cannot be rewritten (%s)", path, error)
+            holding.append(path)
+    holding += [one.path for one in offered if _holds(one.path, texts)]  # it may quote the document elsewhere
     forgotten = ledger.forget(doc_id)
-    if not (affected or any(forgotten)):
+    if not (affected or offered or any(forgotten)):
         raise RefusedInputError(
             f"document {doc_id!r} is neither in the ledger nor in a folder of its runs; check the id (column doc_id)"
         )
@@ -76,12 +73,29 @@ def forget_document(doc_id: str, ledger: Ledger, home: Path) -> dict[str, Any]:
         "doc_id": doc_id,
         **forgotten._asdict(),
         "files_rewritten": [str(path) for path in rewritten],
-        "still_hold": [str(path) for path in holding],
+        "still_hold": [str(path) for path in dict.fromkeys(holding)],
     }
 
 
 def _tables(folder: Path) -> list[Path]:
     return sorted(path for pattern in TABLES for path in folder.glob(pattern) if path.is_file())
+
+
+def _tables_with(tables: Iterable[Path], doc_id: str) -> tuple[list[Path], set[str], list[Path]]:
+    """Tables with rows of the document, its texts in them, and tables that cannot be read."""
+    affected, unreadable = [], []
+    texts: set[str] = set()
+    for table in tables:
+        try:
+            found = _texts_of(table, doc_id)
+        except (OSError, pa.ArrowException) as error:
+            logger.warning("%s cannot be read (%s)", table, error)
+            unreadable.append(table)
+            continue
+        if found is not None:
+            affected.append(table)
+            texts |= found
+    return affected, texts, unreadable
 
 
 def _texts_of(table: Path, doc_id: str) -> set[str] | None:

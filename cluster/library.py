@@ -1,7 +1,8 @@
-"""The bullet library: what reviews and imports came to, written to files and read from them."""
+"""The bullet library: what reviews and imports came to, written to files, read from them, and taken out again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,9 @@ from cluster.review_cli import user_name
 from cluster.stores import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.bullets import Bullet, read_bullets, write_bullets
-from optimize_workers.distilling import merge_similar
+from optimize_workers.distilling import group_similar, merge_similar
 from optimize_workers.ledger import Ledger
-from optimize_workers.reviewing import EventKind, ReviewEvent, library_of
+from optimize_workers.reviewing import EventKind, ReviewEvent, library_of, removal_of
 
 TRAIN = "train"
 
@@ -38,6 +39,12 @@ class ImportBulletsConfig(CommandConfig):
     """Config of `bullets import`."""
 
     path: Path
+
+
+class RemoveBulletsConfig(CommandConfig):
+    """Config of `bullets remove`; `ids` as `bullets list` shows them."""
+
+    ids: tuple[str, ...] = Field(min_length=1)
 
 
 def run_list(config: LibraryConfig, _progress: Progress) -> dict[str, Any]:
@@ -76,6 +83,26 @@ def run_import(config: ImportBulletsConfig, _progress: Progress) -> dict[str, An
     return {"imported": len(new), "path": str(config.path)}
 
 
+def run_remove(config: RemoveBulletsConfig, _progress: Progress) -> dict[str, Any]:
+    """Take bullets out of the library, with those that say the same: else one of these would stand there instead.
+
+    Raises: RefusedInputError if one of the ids is none of the library; then nothing is removed.
+    """
+    with open_ledger() as ledger:
+        events = ledger.review_events()
+        bullets = library_of(events)
+        groups = group_similar(bullets) + group_similar(_of_train(bullets))  # as both forms of `list` merge them
+        unknown = [id for id in config.ids if all(bullet.id != id for bullet in bullets)]
+        if unknown:
+            raise RefusedInputError(
+                f"the library holds no bullet {', '.join(unknown)}; 'relevance-judge bullets list --all-splits' "
+                "shows the ids of those that it holds"
+            )
+        texts = {one.text for group in groups if any(one.id in config.ids for one in group) for one in group}
+        ledger.add_review_events(removal_of(events, texts, user_name(), datetime.now(UTC)))
+    return {"removed": [{"id": bullet.id, "text": bullet.text} for bullet in bullets if bullet.text in texts]}
+
+
 def accepted_bullets(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet], int]:
     """The bullets, merged where they say the same, and how many were left out as learned from held-out pairs alone.
 
@@ -84,12 +111,18 @@ def accepted_bullets(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet],
     bullets = library_of(ledger.review_events())
     if all_splits:
         return merge_similar(bullets), 0
+    kept = _of_train(bullets)
+    return merge_similar(kept), len(bullets) - len(kept)
+
+
+def _of_train(bullets: Sequence[Bullet]) -> list[Bullet]:
+    """The bullets that training pairs or nobody taught, with these sources only."""
     kept = []
     for bullet in bullets:
         sources = tuple(source for source in bullet.sources if source.split == TRAIN)
         if sources or not bullet.sources:
             kept.append(bullet.model_copy(update={"sources": sources}))
-    return merge_similar(kept), len(bullets) - len(kept)
+    return kept
 
 
 def _import_events(bullet: Bullet, author: str, at: datetime) -> list[ReviewEvent]:

@@ -40,6 +40,10 @@ _COLUMNS: list[Any] = [
 JUDGMENT_SCHEMA = pa.schema(_COLUMNS)
 
 
+OFFERED_BULLETS = "bullets.jsonl"  # what a run chooses from
+_CANDIDATES = "candidates.jsonl"
+
+
 class RunFolder:
     """The folder named by `--out`."""
 
@@ -60,6 +64,11 @@ class RunFolder:
         if resumed is not None:
             _check_same_config(path, resumed)
 
+    @staticmethod
+    def has_begun(path: Path) -> bool:
+        """Whether a search in this folder came as far as its first trial."""
+        return (path / _CANDIDATES).exists()
+
     @classmethod
     def create(cls, path: Path, config: dict[str, Any], *, resume: bool = False) -> RunFolder:
         """Make the folder and write `config.json`.
@@ -71,7 +80,8 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
-            (path / "candidates.jsonl").unlink(missing_ok=True)  # of a run that did not finish
+            for name in (_CANDIDATES, *([] if resume else [OFFERED_BULLETS])):  # of a run that did not finish
+                (path / name).unlink(missing_ok=True)
             folder.write_json("config.json", config)
         except OSError as error:
             raise RefusedInputError(f"--out {path} cannot be written ({error.strerror}); choose another") from error

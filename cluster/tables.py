@@ -39,6 +39,8 @@ def optimize_table(result: dict[str, Any]) -> None:
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
     if "waterfall" in result:
         _print(_steps_table(result))
+        for bullet in result["harmful"]:
+            _print(f"hurts      {bullet['text']}")
     _ratings_line("winner", result["winner"])
     _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
     _gate_line(result["gate"])
@@ -141,7 +143,16 @@ def distilled_table(result: dict[str, Any]) -> None:
     bullets_table({"bullets": result["bullets"], "held_out": 0})
     for line in result["refused"]:
         _print(f"refused    {line['reason']}: {line['text']}")
+    if result["writer"] is None:
+        _print("no model wrote anything: reviewers' own lines stand at their pairs as they are")
     _print(f"{result['explanations']} explanations; new lines proposed at {result['proposed']} pairs, for review")
+
+
+def removed_table(result: dict[str, Any]) -> None:
+    """The bullets that left the library."""
+    for bullet in result["removed"]:
+        _print(f"removed  {bullet['id']}  {bullet['text']}")
+    _print("accept or import them again to have them back; releases that hold them are as they were")
 
 
 def plain_table(result: dict[str, Any]) -> None:
@@ -178,7 +189,8 @@ def _steps_table(result: dict[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for step, tested in zip(result["steps"], result["waterfall"], strict=True):
         low, high = step["ci95"]
-        changed = Text("\n".join([step["change"], *(f"- {bullet['text']}" for bullet in step["bullets"])]))
+        change = "removed, not needed" if step["ground"] == "not needed" else step["change"]
+        changed = Text("\n".join([change, *(f"- {bullet['text']}" for bullet in step["bullets"])]))
         figures = (f"{tested['nmse']:.1f}", f"{step['nmse']:.1f}", f"{step['delta_nmse']:+.2f}")
         table.add_row(changed, *figures, f"{low:+.2f} to {high:+.2f}", str(step["calls"]))
     return table

@@ -54,6 +54,7 @@ def selection_as_dict(selection: Selection, held_out: Sequence[HeldOutStep], cha
                 "nmse_ci95": list(step.ci95),
                 "delta_nmse": step.delta_nmse,
                 "ci95": list(step.delta_ci95),
+                "p_value": step.p_value,
                 "calls": step.calls,
             }
             for step in selection.steps
@@ -76,9 +77,10 @@ def selection_as_dict(selection: Selection, held_out: Sequence[HeldOutStep], cha
 
 def _shown(step: Step) -> dict[str, Any]:
     bullets = [{"id": Bullet(text=text).id, "text": text} for text in step.bullets]
-    return {"change": str(step.change), "bullets": bullets, "num_bullets": len(step.program.bullets)}
+    ground = None if step.ground is None else str(step.ground)
+    return {"change": str(step.change), "ground": ground, "bullets": bullets, "num_bullets": len(step.program.bullets)}
 
 
 def _shown_harmful(bullet: HarmfulBullet) -> dict[str, Any]:
     shown = {"id": Bullet(text=bullet.text).id, "text": bullet.text}
-    return {**shown, "split": "train", "added_nmse": bullet.added_nmse, "error": bullet.error}
+    return {**shown, "split": "train", "shrunk_added_nmse": bullet.shrunk_added_nmse, "error": bullet.error}

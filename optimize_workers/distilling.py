@@ -154,18 +154,26 @@ def group_explanations(texts: Sequence[str]) -> list[list[int]]:
 
 def merge_similar(bullets: Iterable[Bullet]) -> list[Bullet]:
     """Bullets in their order, those that say the same once: the first stays and takes the sources of the others."""
-    merged: list[Bullet] = []
-    words: list[frozenset[str]] = []
+    merged = []
+    for first, *others in group_similar(bullets):
+        sources = tuple(dict.fromkeys(source for one in (first, *others) for source in one.sources))
+        merged.append(first.model_copy(update={"sources": sources}) if others else first)
+    return merged
+
+
+def group_similar(bullets: Iterable[Bullet]) -> list[list[Bullet]]:
+    """Bullets that say the same as the first one of their group, in their order."""
+    groups: list[list[Bullet]] = []
+    words: list[frozenset[str]] = []  # of the first ones
     for bullet in bullets:
         own = frozenset(words_of(normalised(bullet.text).casefold()))
         place = next((n for n, other in enumerate(words) if _say_the_same(own, other)), None)
         if place is None:
-            merged.append(bullet)
+            groups.append([bullet])
             words.append(own)
         else:
-            sources = tuple(dict.fromkeys([*merged[place].sources, *bullet.sources]))
-            merged[place] = merged[place].model_copy(update={"sources": sources})
-    return merged
+            groups[place].append(bullet)
+    return groups
 
 
 def _say_the_same(first: frozenset[str], second: frozenset[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The diff budget of a choice of bullets: nothing but the bullet block may differ from the baseline, byte for byte."""
+"""The diff budget of a choice of bullets: bullets may be added to the baseline, all else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ _OUTSIDE = ("task", "model", "sampling", "mode")
 
 
 def changed_outside_bullets(baseline: Judge, winner: Judge) -> str | None:
-    """What differs between two judges beside their bullets; None if nothing does.
+    """What differs between two judges beside bullets that were added; None if nothing does.
 
-    Held against each other are all fields of the judges, and the bytes of their system turns without the bullet block.
+    Held against each other are all fields of the judges, the baseline's own bullets, which must stand first as they
+    did, and the bytes of their system turns without the bullet block.
     """
     changed = [name for name in _OUTSIDE if getattr(baseline, name) != getattr(winner, name)]
     before, after = (judge.program.model_dump(mode="json", exclude={"bullets"}) for judge in (baseline, winner))
     changed += [f"the program's {name}" for name in before if before[name] != after[name]]
+    own = baseline.program.bullets
+    if winner.program.bullets[: len(own)] != own:
+        changed.append("the baseline's own bullets")
     if not changed and _frame(baseline) != _frame(winner):
         changed = ["the rendered prompt around the block"]
     return ", ".join(changed) or None

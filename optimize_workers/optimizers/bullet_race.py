@@ -8,19 +8,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from judge_serve.judging.task import Example
-from optimize_workers.accepting import broken_floor, chance_of_no_gain
+from optimize_workers.accepting import broken_floor, chance_of_no_fall, chance_of_no_gain
 from optimize_workers.optimizers.bullet_judging import Chosen, SelectionJudging
 from optimize_workers.optimizers.lessons import Judged
 from optimize_workers.racing import DROP_BELOW, chance_to_win, paired_gains, race_stages
-from optimize_workers.selection import Change
+from optimize_workers.selection import Change, Ground
 from optimize_workers.study import MIN_VALIDITY, Study
 
 
 class Limits(NamedTuple):
-    """What a step must hold: the level of its one-sided test, NMSE points that a human grade may lose."""
+    """What a step must hold.
+
+    Attributes:
+        level: of its one-sided paired test.
+        grade_margin: NMSE points that a human grade may lose against the baseline.
+        removal_margin: NMSE points; a removal is held to be worse by no more than that.
+        validity_level: of the one-sided test of a fall in validity; at or under it a step is refused.
+    """
 
     level: float
     grade_margin: float
+    removal_margin: float
+    validity_level: float
 
 
 class Contender(NamedTuple):
@@ -36,15 +45,22 @@ class Outcome(NamedTuple):
 
     Attributes:
         gain: mean bounded difference of the scores.
-        p_value: of the one-sided test of that gain.
-        refused: why it may not be accepted whatever its gain; None if it may.
+        p_value: of the one-sided test of that gain; where only a removal's other test is passed, of that one.
+        ground: what was shown; None if nothing was.
+        refused: why it may not be accepted whatever was shown; None if it may.
     """
 
     contender: Contender
     judged: Judged
     gain: float
     p_value: float
+    ground: Ground | None
     refused: str | None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether a test is passed and no floor broken."""
+        return self.ground is not None and self.refused is None
 
 
 class Race:
@@ -93,12 +109,11 @@ class Race:
             else:
                 self._record(contender, judged, examples, {"chance": round(chance, 3)})
                 self._study.calls_saved += len(self._validation) - len(places)
-        passed = (one for one in self._judge(going) if one.p_value <= self._limits.level and one.refused is None)
-        return next(passed, None)
+        return next((one for one in self._judge(going) if one.is_accepted), None)
 
     def spare(self, contenders: Sequence[Contender]) -> Outcome | None:
-        """The best of those that are at least as good as the judge as it stands; None if none is."""
-        able = [one for one in self._judge(contenders) if one.gain >= 0.0 and one.refused is None]
+        """The best of the removals that pass; None if none does."""
+        able = [one for one in self._judge(contenders) if one.is_accepted]
         return max(able, key=lambda one: one.gain, default=None)
 
     def _judge(self, contenders: Sequence[Contender]) -> list[Outcome]:
@@ -108,11 +123,34 @@ class Race:
             return []
         outcomes = [self._hold(*pair) for pair in zip(contenders, judged, strict=True)]
         for one in outcomes:
-            origin = {"p_value": one.p_value, **({"refused": one.refused} if one.refused else {})}
+            told = {"ground": one.ground and str(one.ground), "refused": one.refused}
+            origin = {"p_value": one.p_value, **{name: value for name, value in told.items() if value}}
             self._record(one.contender, one.judged, self._validation, origin)
         return outcomes
 
     def _hold(self, contender: Contender, judged: Judged) -> Outcome:
+        gain = float(paired_gains(judged.scores, self.current.scores).mean())
+        ground, p_value = self._test(contender, judged, gain)
+        return Outcome(contender, judged, gain, p_value, ground, self._refused(judged))
+
+    def _test(self, contender: Contender, judged: Judged, gain: float) -> tuple[Ground | None, float]:
+        """What the paired tests show, with the p-value of the one that shows it.
+
+        A bullet is not needed where the loss without it is shown to be under the margin and is none on these examples:
+        the margin alone would let the judge get worse bit by bit.
+        """
+        scores, level = (judged.scores, self.current.scores), self._limits.level
+        p_value = chance_of_no_gain(*scores, self._validation)
+        if p_value <= level:
+            return Ground.BETTER, p_value
+        if contender.change is Change.REMOVED and gain >= 0.0:
+            p_of_removal = chance_of_no_gain(*scores, self._validation, self._limits.removal_margin / 100.0)
+            if p_of_removal <= level:
+                return Ground.NOT_NEEDED, p_of_removal
+        return None, p_value
+
+    def _refused(self, judged: Judged) -> str | None:
+        """Which floor is broken, if one is."""
         refused = broken_floor(
             judged.judgments,
             self._baseline.judgments,
@@ -123,9 +161,11 @@ class Race:
         )
         if float(np.mean(judged.scores)) < float(np.mean(self.current.scores)):
             refused = "the mean loss on validation rises"  # it may where unreadable replies outweigh bounded gains
-        gain = float(paired_gains(judged.scores, self.current.scores).mean())
-        p_value = chance_of_no_gain(judged.scores, self.current.scores, self._validation)
-        return Outcome(contender, judged, gain, p_value, refused)
+        for name, reference in (("the step before", self.current), ("the baseline", self._baseline)):
+            p_value = chance_of_no_fall(judged.judgments, reference.judgments)
+            if p_value <= self._limits.validity_level:  # also held against the baseline, or many steps lose a little
+                refused = refused or f"validity falls against {name} (p {p_value:.3f})"
+        return refused
 
     def _record(
         self, contender: Contender, judged: Judged, examples: Sequence[Example], origin: dict[str, Any]

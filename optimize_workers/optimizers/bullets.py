@@ -3,8 +3,9 @@
 Each step is a small change with a test. Training examples say what is worth a try: packs of bullets are screened
 (`bullet_screening`), which ranks single bullets, names those that hurt, and finds pairs that help only together.
 Validation examples decide: a step adds one bullet or one pair, is raced against the judge as it stands, and is accepted
-if a paired test says that it is better and it breaks no floor (`accepting`). When nothing more is accepted, bullets
-without which the judge is at least as good are removed, and a few other orders are tried.
+if a paired test says that it is better and it breaks no floor (`accepting`). When nothing more is accepted, added
+bullets are removed that a paired test shows not to be needed, and a few other orders of the added ones are tried. The
+bullets that the judge held before are part of the fixed baseline: they stay first, in their order.
 
 What is judged next follows from judgments and from the seed, never from the order in which calls come back: a killed
 search that starts anew decides the same.
@@ -25,7 +26,7 @@ from optimize_workers.evidence.comparison import compare
 from optimize_workers.metrics import gold_of, losses, mean_interval
 from optimize_workers.optimizers.bullet_judging import Chosen, SelectionJudging
 from optimize_workers.optimizers.bullet_pairs import PairSearch
-from optimize_workers.optimizers.bullet_race import Contender, Limits, Race
+from optimize_workers.optimizers.bullet_race import Contender, Limits, Outcome, Race
 from optimize_workers.optimizers.bullet_screening import Effect, Observation, balanced_packs, fit_effects, observe
 from optimize_workers.optimizers.lessons import Judged
 from optimize_workers.racing import paired_gains
@@ -35,6 +36,8 @@ from optimize_workers.study import Study, StudyResult
 MAX_BULLETS = 10
 LEVEL = 0.05  # of the one-sided test of a step; what is tried brings evidence of its own from train
 GRADE_MARGIN = 5.0  # NMSE points that the mean loss of a human grade may rise above the baseline's
+REMOVAL_MARGIN = 1.0  # NMSE points; a bullet is not needed where a test shows that the judge loses less without it
+VALIDITY_LEVEL = 0.1  # of the one-sided test of a fall: three examples more that cannot be read are noise, four are not
 VALIDATION_SHARE = 12  # the budget is worth at least this many full evaluations
 SCREENING_SHARE = 8  # of what is left of the budget, for one screening
 MINIBATCH = 16  # training examples that the packs of one replicate are judged on
@@ -55,7 +58,7 @@ class BulletOptimizer:
     """Choice of bullets for a program that stays as it is.
 
     Attributes:
-        max_bullets: how many the program may hold in the end, its own included.
+        max_bullets: how many may be chosen, beyond those that the program holds already.
         level: chance that a step is accepted which changes nothing.
         grade_margin: NMSE points that the mean loss of a human grade may rise above the baseline's.
     """
@@ -81,7 +84,8 @@ class _Search:
         self._texts = [*own, *_admitted(study)]
         self._judging = SelectionJudging(study, self._texts, threads)
         self._validation = study.validation_examples(max(4, study.budget.left // VALIDATION_SHARE))
-        self._chosen: Chosen = tuple(range(len(own)))
+        self._own: Chosen = tuple(range(len(own)))  # part of the fixed baseline
+        self._chosen = self._own
         self._open = list(range(len(own), len(self._texts)))  # neither chosen nor harmful
         self._lost: set[Chosen] = set()  # raced against the judge as it stood and not accepted
         self._harmful: dict[int, HarmfulBullet] = {}
@@ -97,10 +101,10 @@ class _Search:
         study = self._study
         judged = self._judging.judge([self._chosen], self._validation)
         if judged is not None:
-            limits = Limits(self._options.level, self._options.grade_margin)
+            limits = Limits(self._options.level, self._options.grade_margin, REMOVAL_MARGIN, VALIDITY_LEVEL)
             self._race = Race(study, self._judging, self._validation, self._chosen, judged[0], limits)
             self._judging.record(self._chosen, self._validation, judged[0], {"stage": "baseline"}, is_full=True)
-            self._take(Contender(Change.BASELINE, (), self._chosen), judged[0])
+            self._take(Outcome(Contender(Change.BASELINE, (), self._chosen), judged[0], 0.0, 1.0, None, None))
             self._screen_first()
             while (self._add() or self._num_observed < FULL_OBSERVATIONS) and self._screen():
                 pass
@@ -147,9 +151,14 @@ class _Search:
         return not set(unit) & set(self._chosen) and (*self._chosen, *unit) not in self._lost
 
     @property
+    def _added(self) -> Chosen:
+        """What is chosen beyond the judge's own bullets."""
+        return self._chosen[len(self._own) :]
+
+    @property
     def _room(self) -> int:
         """Bullets that may still be added."""
-        return self._options.max_bullets - len(self._chosen)
+        return self._options.max_bullets - len(self._added)
 
     @property
     def _has_room(self) -> bool:
@@ -232,24 +241,24 @@ class _Search:
     # --- removing and ordering ---
 
     def _remove(self) -> None:
-        """Remove bullets without which the judge is at least as good, one after the other."""
-        while self._chosen:
+        """Remove added bullets without which the judge is better or as good, one after the other."""
+        while self._added:
             chosen = self._chosen
             found = self._race.spare(
-                [Contender(Change.REMOVED, (n,), tuple(m for m in chosen if m != n)) for n in chosen]
+                [Contender(Change.REMOVED, (n,), tuple(m for m in chosen if m != n)) for n in self._added]
             )
             if found is None:
                 break
-            self._take(found.contender, found.judged)
+            self._take(found)
         self._study.on_stage("removing")
 
     def _reorder(self) -> None:
-        """Try a few other orders."""
+        """Try a few other orders of what was added."""
         rng = np.random.default_rng([self._study.seed, 7])
-        drawn = [tuple(map(int, rng.permutation(self._chosen))) for _ in range(MAX_ORDERS - 1)]
-        orders = [one for one in dict.fromkeys([self._chosen[::-1], *drawn]) if one != self._chosen]
+        drawn = [tuple(map(int, rng.permutation(self._added))) for _ in range(MAX_ORDERS - 1)]
+        orders = [one for one in dict.fromkeys([self._added[::-1], *drawn]) if one != self._added]
         if orders:
-            self._accept([Contender(Change.REORDERED, (), order) for order in orders])
+            self._accept([Contender(Change.REORDERED, (), self._own + order) for order in orders])
         self._study.on_stage("ordering")
 
     # --- taking note ---
@@ -259,11 +268,12 @@ class _Search:
         if found is None:
             self._lost |= {contender.chosen for contender in contenders}
         else:
-            self._take(found.contender, found.judged)
+            self._take(found)
         return found is not None
 
-    def _take(self, contender: Contender, judged: Judged) -> None:
-        """Make an accepted change the judge as it stands."""
+    def _take(self, outcome: Outcome) -> None:
+        """Make an accepted change, or the baseline, the judge as it stands."""
+        contender, judged = outcome.contender, outcome.judged
         scale, examples = self._study.judge.task.scale, self._validation
         before = self._race.current
         self._race.chosen, self._race.current = contender.chosen, judged
@@ -279,11 +289,13 @@ class _Search:
                 delta_nmse=compared.delta_nmse,
                 delta_ci95=compared.ci95,
                 calls=self._judging.spent,
+                ground=outcome.ground,
+                p_value=outcome.p_value if outcome.ground else None,
             )
         )
         self._chosen = contender.chosen
         self._open = [n for n in self._open if n not in self._chosen]
-        self._judging.kept = len(self._chosen) * len(examples)  # for a look at the judge without each bullet
+        self._judging.kept = len(self._added) * len(examples)  # for a look at the judge without each bullet
 
 
 def _admitted(study: Study) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -34,21 +35,22 @@ CONFIG = SimulatedEngineConfig(
 CALLS_IN_FLIGHT = 64
 SEED = 20
 BUDGETS = {"mipro": 150, "gepa": 150, "bullets": 600}  # what a search needs to have something to lose
-MORE_WORDS = {"bullets": ["--bullets", str(EXAMPLES / "bullets.txt"), "--max-bullets", "4"]}
 
 
 class Starter:
-    """Starts `optimize` in a home of its own, as a user does."""
+    """Starts `optimize` in a home of its own, as a user does; `bullets` is the file that bullets are chosen from."""
 
     def __init__(self, endpoint: str, folder: Path) -> None:
         self._endpoint = endpoint
         self._folder = folder
+        self.bullets = shutil.copy(EXAMPLES / "bullets.txt", folder / "bullets.txt")
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, home, *more, optimizer="mipro"):
         data, out = EXAMPLES / "workplace.jsonl", self._folder / home / "run"
         words = ["optimize", str(data), "--optimizer", optimizer, "--model", f"{self._endpoint}#m"]
-        words += ["--budget", str(BUDGETS[optimizer]), *MORE_WORDS.get(optimizer, [])]
+        words += ["--budget", str(BUDGETS[optimizer])]
+        words += ["--bullets", str(self.bullets), "--max-bullets", "4"] if optimizer == "bullets" else []
         environment = {**os.environ, "RELEVANCE_JUDGE_HOME": str(self._folder / home)}
         process = subprocess.Popen(
             [sys.executable, "-m", "cluster", *words, "--limit", "20", "--out", str(out), "--json", *more],
@@ -194,6 +196,7 @@ def check_resumed(optimize, endpoint, whole, optimizer, kill_it):
     assert not (out / "result.json").exists()
     recorded = set(ledger_keys(out))
     asked_by_killed = served(endpoint) - asked_by_others
+    optimize.bullets.write_text("Another line that nobody was offered.\n", encoding="utf-8")  # no longer read
     resumed = finish(optimize("killed", "--resume", optimizer=optimizer)[0])
     asked_by_resumed = served(endpoint) - asked_by_others - asked_by_killed
     print(f"{len(recorded)} calls recorded and {asked_by_killed} asked before the kill, {asked_by_resumed} after it")

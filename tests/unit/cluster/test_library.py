@@ -1,5 +1,6 @@
 """The commands `bullets list`, `export`, `import` and `distill`."""
 
+import getpass
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -9,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.cli import app
+from cluster.recorded_run import read_run
+from cluster.review.desk import Desk, Written
 from cluster.running import EXIT_REFUSED
 from judge_serve.judging import EngineReply
 from optimize_workers.bullets import read_bullets
 from optimize_workers.ledger import Ledger
-from optimize_workers.reviewing import EventKind, ReviewEvent, reviews_of
+from optimize_workers.reviewing import MAX_EXPLANATION_CHARS, EventKind, ReviewEvent, reviews_of
 from tests.contract.endpoints import Answer, Endpoint, completion
 from tests.recorded_runs import make_pairs, write_run
 
@@ -135,6 +138,63 @@ def test_plain_lines_are_imported_without_sources(ledger, tmp_path):
     assert [(bullet["text"], bullet["sources"]) for bullet in told("list")["bullets"]] == [(RULE, []), (OLD, [])]
 
 
+# --- removing ---
+
+
+def ids():
+    return [bullet["id"] for bullet in told("list")["bullets"]]
+
+
+def test_a_removed_bullet_is_gone_with_who_and_when_and_the_pair_says_so(ledger, run):
+    explain(ledger, run, 0, RULE, accept=True)
+    explain(ledger, run, 1, OLD, accept=True)
+    rule, old = ids()
+    assert told("remove", rule) == {"removed": [{"id": rule, "text": RULE}]}
+    assert ids() == [old]
+    event = ledger.review_events()[-1]
+    assert (event.kind, event.doc_id, event.author) == (EventKind.REMOVED, "train-d0", getpass.getuser())
+    assert {doc_id: str(one.decision) for doc_id, one in states(ledger, run).items()} == {
+        "train-d0": "removed",
+        "train-d1": "accepted",
+    }
+    assert f"removed  {old}" in invoke("remove", old).stdout and ids() == []
+
+
+def test_accepting_or_importing_again_brings_a_removed_bullet_back(ledger, run, tmp_path):
+    explain(ledger, run, 0, RULE, accept=True)
+    told("export", tmp_path / "b.jsonl")
+    (rule,) = ids()
+    told("remove", rule)
+    assert told("import", tmp_path / "b.jsonl")["imported"] == 1 and ids() == [rule]
+    told("remove", rule)
+    assert ids() == []
+    explain(ledger, run, 0, RULE, accept=True)
+    assert ids() == [rule]
+
+
+def test_a_bullet_is_removed_with_those_that_say_the_same(ledger, run):
+    explain(ledger, run, 0, RULE, accept=True)
+    explain(ledger, run, 1, RULE.replace("is no answer.", "is no answer!"), accept=True)
+    explain(ledger, run, 2, OLD, accept=True)
+    told("remove", ids()[0])
+    assert [bullet["text"] for bullet in told("list", "--all-splits")["bullets"]] == [OLD]
+
+
+def test_an_unknown_id_is_refused_and_nothing_is_removed(ledger, run):
+    explain(ledger, run, 0, RULE, accept=True)
+    done = invoke("remove", *ids(), "nosuch", status=EXIT_REFUSED)
+    assert "the library holds no bullet nosuch; 'relevance-judge bullets list" in done.stderr
+    assert len(ids()) == 1
+    assert "--ids" in invoke("remove", status=EXIT_REFUSED).stderr
+
+
+def test_a_removed_bullet_can_be_forgotten(ledger, run):
+    explain(ledger, run, 0, RULE, accept=True)
+    told("remove", *ids())
+    ledger.forget("train-d0")
+    assert not any(event.text for event in ledger.review_events())
+
+
 # --- distilling ---
 
 
@@ -196,5 +256,27 @@ def test_without_a_model_the_own_lines_are_checked_and_stay(ledger, run):
     result = told("distill", run)
     assert [bullet["text"] for bullet in result["bullets"]] == [OLD]
     assert [line["reason"] for line in result["refused"]] == ["scale_change"]
-    assert result["proposed"] == 0
-    assert "refused    scale_change" in invoke("distill", run).stdout
+    assert (result["proposed"], result["writer"]) == (0, None)
+    done = invoke("distill", run)
+    assert "refused    scale_change" in done.stdout and "reviewers' own lines stand" in done.stdout
+    assert "no --reflection-model was named: reviewers' lines are taken as they are" in done.stderr
+
+
+def test_with_a_model_that_is_too_weak_to_write_it_is_not_started_and_the_own_lines_stay(ledger, run):
+    explain(ledger, run, 0, OLD)
+    done = invoke("distill", run, "--reflection-model", "embedded", "--json")
+    result = json.loads(done.stdout)
+    assert ([bullet["text"] for bullet in result["bullets"]], result["proposed"], result["writer"]) == ([OLD], 0, None)
+    assert "cannot write bullets: reviewers' lines are taken as they are" in done.stderr
+
+
+def test_a_label_s_long_reason_is_cut_so_that_the_pair_can_be_acted_upon(ledger, tmp_path, endpoint):
+    pairs = [replace(example, explanations=("why " * 2_000,)) for example in make_pairs(3)]
+    run = write_run(tmp_path / "long", pairs)
+    assert distilled(endpoint, run, "Prefer pages that answer.", "--labels")["proposed"] == 3
+    desk = Desk(read_run(run), ledger, "ada", 10)
+    review = desk.reviews()[desk.entries[0].key]
+    assert len(review.explanation) <= MAX_EXPLANATION_CHARS and review.explanation.endswith("why...")
+    written = Written(review.explanation, review.bullet, review.events[-1].number)
+    desk.act(0, "accept", written)
+    assert [bullet["text"] for bullet in told("list")["bullets"]] == ["Prefer pages that answer."]

@@ -13,7 +13,7 @@ from cluster.waterfall import measure_steps
 from judge_serve.judging import Release
 from optimize_workers.bullets import Bullet
 from optimize_workers.metrics import measure
-from optimize_workers.selection import Change, HarmfulBullet, Selection, Step
+from optimize_workers.selection import Change, Ground, HarmfulBullet, Selection, Step
 from optimize_workers.study import StudyResult
 from tests.builders import JUDGE, PROGRAM, SCALE, make_examples, make_judgment
 from tests.unit.cluster.studies import make_trial
@@ -26,15 +26,16 @@ def holding(*bullets):
     return PROGRAM.model_copy(update={"bullets": bullets})
 
 
-def step(change, bullets, program, nmse, delta):
-    return Step(change, bullets, program, nmse, (nmse - 1, nmse + 1), delta, (delta - 1, delta + 1), 40)
+def step(change, bullets, program, nmse, delta, ground=Ground.BETTER, p_value=0.01):
+    about = (nmse - 1, nmse + 1), delta, (delta - 1, delta + 1)
+    return Step(change, bullets, program, nmse, *about, 40, ground, p_value)
 
 
 STEPS = (
-    step(Change.BASELINE, (), PROGRAM, 20.0, 0.0),
+    step(Change.BASELINE, (), PROGRAM, 20.0, 0.0, None, None),
     step(Change.ADDED, ("One.",), holding("One."), 15.0, -5.0),
     step(Change.ADDED, ("Two <b>.", "Three."), holding("One.", "Two <b>.", "Three."), 10.0, -5.0),
-    step(Change.REMOVED, ("One.",), holding("Two <b>.", "Three."), 9.0, -1.0),
+    step(Change.REMOVED, ("One.",), holding("Two <b>.", "Three."), 9.0, -1.0, Ground.NOT_NEEDED, 0.03),
 )
 
 
@@ -113,7 +114,22 @@ def test_the_result_holds_the_steps_of_both_splits(finished):
         ("test", 6.25, 3),
         ("test", 0.0, 2),
     ]
-    assert result["harmful"][0]["text"] == "Bad & worse."
+    assert [(s["ground"], s["p_value"]) for s in result["steps"]] == [
+        (None, None),
+        ("better", 0.01),
+        ("better", 0.01),
+        ("not needed", 0.03),
+    ]
+    assert result["waterfall"][-1]["ground"] == "not needed"
+    assert result["harmful"] == [
+        {
+            "id": Bullet(text="Bad & worse.").id,
+            "text": "Bad & worse.",
+            "split": "train",
+            "shrunk_added_nmse": 3.5,
+            "error": 0.9,
+        }
+    ]
     assert result["diff_budget"] == {"kept": True, "changed": None}
 
 
@@ -123,7 +139,8 @@ def test_the_report_shows_the_waterfall_with_each_text_escaped(finished):
     assert "NMSE on the test split, from 25.0 to 0.0 in 3 steps" in html
     assert html.count("<rect ") == 5
     assert "Two &lt;b&gt;." in html and "Two <b>." not in html
-    assert "Bad &amp; worse." in html
+    assert "Bad &amp; worse." in html and "shrunk towards 0" in html
+    assert html.count("not needed") >= 1 and "0.030" in html
     assert "Nothing but the bullet block differs" in html
     assert "- Two &lt;b&gt;.\n- Three." in html, "the winner's prompt shows its bullets"
 
@@ -132,7 +149,8 @@ def test_the_table_shows_the_steps(finished, capsys):
     result, _ = finished
     optimize_table(result)
     shown = capsys.readouterr().out
-    assert "- One." in shown and "removed" in shown
+    assert "- One." in shown and "removed, not needed" in shown
+    assert "hurts      Bad & worse." in shown
 
 
 def test_a_run_that_changed_more_is_marked(finished):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimize_workers.accepting import broken_floor, chance_of_no_gain
+from optimize_workers.accepting import broken_floor, chance_of_no_fall, chance_of_no_gain
 from tests.builders import SCALE, make_example, make_examples, make_judgment
 
 EXAMPLES = make_examples(20)  # four of each grade
@@ -54,6 +54,46 @@ def test_a_gain_in_most_of_many_queries_is_shown():
 def test_an_unreadable_reply_does_not_decide():
     gains = [0.9] * 19 + [0.0]
     assert chance_of_no_gain(gains, [0.8] * 20, EXAMPLES) < 0.05
+
+
+def test_a_loss_under_the_margin_is_shown_and_one_of_the_margin_is_not():
+    """Each of four queries loses 0.01: allowed 0.02 they gain 0.01 each, of which all signs are as large once in 16."""
+    examples = [make_example(number=n, query_id=f"q{n % 4}") for n in range(20)]
+    lower = [0.79] * 20
+    assert chance_of_no_gain(lower, [0.8] * 20, examples, margin=0.02) == 1 / 16
+    assert chance_of_no_gain(lower, [0.8] * 20, examples, margin=0.01) == 1.0
+    assert chance_of_no_gain([0.8] * 20, [0.8] * 20, examples, margin=0.01) == 1 / 16
+
+
+@pytest.mark.parametrize("num_queries", [8, 40])
+def test_a_loss_of_the_margin_passes_as_rarely_as_the_level_says(num_queries):
+    drawn = np.random.default_rng(num_queries)
+    examples = [make_example(number=n, query_id=f"q{n // 5}") for n in range(5 * num_queries)]
+    num_passed = 0
+    for _ in range(600):
+        gains = drawn.normal(-0.01, 0.05, len(examples))
+        num_passed += chance_of_no_gain((0.5 + gains).tolist(), [0.5] * len(examples), examples, 0.01) <= 0.05
+    assert num_passed / 600 <= 0.075
+
+
+@pytest.mark.parametrize(
+    ("num_lost", "num_regained", "p_value"),
+    [
+        (0, 0, 1.0),
+        (0, 3, 1.0),
+        (1, 0, 1 / 2),
+        (3, 0, 1 / 8),
+        (4, 0, 1 / 16),
+        (5, 1, 7 / 64),  # 6 of 6 or 5 of 6
+        (6, 1, 8 / 128),
+        (2, 2, 11 / 16),
+    ],
+)
+def test_a_fall_in_validity_is_as_likely_as_so_many_heads(num_lost, num_regained, p_value):
+    none, some = make_judgment(None), make_judgment()
+    before = [*[some] * num_lost, *[none] * num_regained, some, none]
+    after = [*[none] * num_lost, *[some] * num_regained, some, none]
+    assert chance_of_no_fall(after, before) == p_value
 
 
 def test_what_changes_nothing_breaks_no_floor():

@@ -6,14 +6,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optimize_workers.reviewing import (
+    MAX_EXPLANATION_CHARS,
     MAX_LINE_CHARS,
     Decision,
     EventKind,
     PairKey,
     ReviewEvent,
+    as_explanation,
     last_action,
     library_of,
     one_line,
+    removal_of,
     reviews_of,
 )
 
@@ -161,6 +164,94 @@ def test_imported_bullets_are_in_the_library_and_no_pair_of_a_run():
         (),
     )
     assert reviews_of(events) == {}
+
+
+# --- leaving the library ---
+
+LATER = START + timedelta(days=1)
+ACCEPTED = history((E.EXPLAINED, "x"), (E.ACCEPTED, "x"))
+IMPORT = ReviewEvent("", "q9", "d9", "train", E.IMPORTED, {"text": "x"}, "eve", START, 3)
+PLAIN = replace(IMPORT, query_id="", doc_id="", number=4)
+
+
+def after(events, *more):
+    """The history with more events, numbered."""
+    return [*events, *(replace(event, number=len(events) + n) for n, event in enumerate(more, start=1))]
+
+
+def removed(events, *texts, author="bob"):
+    return after(events, *removal_of(events, texts, author, LATER))
+
+
+def test_a_removed_bullet_leaves_the_library_wherever_it_came_from():
+    events = removed([*ACCEPTED, IMPORT, PLAIN], "x")
+    assert library_of(events) == []
+    assert [(event.run, event.doc_id) for event in events[4:]] == [("out/a", "d1"), ("", "d9"), ("", "")]
+    assert {(event.author, event.at) for event in events[4:]} == {("bob", LATER)}
+    assert (state(events).decision, state(events).decided_by, state(events).bullet) == (Decision.REMOVED, "bob", "x")
+    assert list(reviews_of(events)) == [KEY]
+
+
+def test_other_bullets_stay_and_what_was_removed_is_not_removed_twice():
+    events = removed([*ACCEPTED, replace(IMPORT, payload={"text": "y"})], "x")
+    assert [bullet.text for bullet in library_of(events)] == ["y"]
+    assert removal_of(events, ["x"], "bob", LATER) == []
+
+
+def test_accepting_a_removed_bullet_again_brings_it_back():
+    events = removed(ACCEPTED, "x")
+    events = after(events, replace(ACCEPTED[-1], at=LATER))
+    assert [bullet.text for bullet in library_of(events)] == ["x"]
+    assert state(events).decision is Decision.ACCEPTED
+    assert library_of(removed(events, "x")) == []
+
+
+@pytest.mark.parametrize("imported", [IMPORT, PLAIN])
+def test_importing_a_removed_bullet_again_brings_it_back(imported):
+    events = removed([*ACCEPTED, imported], "x")
+    events = after(events, replace(imported, payload={"text": "x", "author": "zoe"}))
+    (bullet,) = library_of(events)
+    assert bullet.author == "zoe" and len(bullet.sources) == (1 if imported.doc_id else 0)
+    assert state(events).decision is Decision.REMOVED  # the pair taught it, and nobody accepted it there again
+    assert library_of(removed(events, "x")) == []
+
+
+def test_another_line_at_a_removed_pair_is_open_again():
+    events = after(removed(ACCEPTED, "x"), *history((E.BULLET_EDITED, "y")))
+    assert (state(events).bullet, state(events).decision) == ("y", Decision.OPEN)
+
+
+def test_a_removal_of_another_line_than_stands_there_says_nothing():
+    """The acceptance below was undone meanwhile."""
+    events = removed(ACCEPTED, "x")
+    undoing = replace(ACCEPTED[-1], kind=E.UNDONE, payload={}, undoes=2)
+    assert state(after(events, undoing)).decision is Decision.OPEN
+    other = replace(events[-1], payload={"text": "y"}, number=4)
+    assert state([*ACCEPTED, other]).decision is Decision.ACCEPTED
+
+
+def test_a_removal_is_not_what_the_page_undoes():
+    assert last_action(removed(ACCEPTED, "x", author="ada"), "ada").kind is E.ACCEPTED
+
+
+def test_a_removed_and_forgotten_bullet_leaves_no_text():
+    events = [replace(event, payload={}) for event in removed([*ACCEPTED, IMPORT], "x")]
+    assert library_of(events) == []
+    assert removal_of(events, [""], "bob", LATER) == []
+
+
+def test_a_long_explanation_is_cut_at_a_word():
+    text = as_explanation("one two\r\n" * 600)
+    assert len(text) <= MAX_EXPLANATION_CHARS and text.endswith(("one...", "two..."))
+    assert as_explanation(" a\r\nb ") == "a\nb"
+    assert len(as_explanation("x" * 9_000)) == MAX_EXPLANATION_CHARS
+    exact = "x" * MAX_EXPLANATION_CHARS
+    assert as_explanation(exact) == exact
+
+
+def test_a_stored_reason_of_a_label_that_is_too_long_is_read_shortened():
+    event = replace(history((E.DISTILLED, None))[0], payload={"text": "general", "explanation": "why " * 2_000})
+    assert len(state([event]).explanation) <= MAX_EXPLANATION_CHARS
 
 
 def test_one_line_is_short_and_ends_at_a_word():
