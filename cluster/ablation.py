@@ -43,7 +43,7 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
             len(calls),
         )
         plane = EvaluationPlane(judge, pool, store=ledger, watcher=progress)
-        judgments = plane.evaluate(calls)
+        judgments = [release.calibrated(judgment) for judgment in plane.evaluate(calls)]
     parts = [judgments[start : start + len(examples)] for start in range(0, len(calls), len(examples))]
     figures = measure(parts[0], examples, judge.task.scale)
     progress.note(summary_line(figures))

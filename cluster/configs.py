@@ -78,6 +78,7 @@ class OptimizeConfig(RunConfig):
         limit: held-out examples that baseline and winner are compared on at most; 0 is all.
         bullets: file that optimizer `bullets` chooses from; the library by default.
         max_bullets: how many the program may hold in the end.
+        calibrate: calibrate the winner on train before the test split is opened, with judge calls beside the budget.
     """
 
     data: str
@@ -94,6 +95,7 @@ class OptimizeConfig(RunConfig):
     limit: int = Field(200, ge=0)
     bullets: Path | None = None
     max_bullets: int | None = Field(None, ge=1)
+    calibrate: bool = False
 
     @model_validator(mode="after")
     def _check_bullets(self) -> OptimizeConfig:
@@ -120,6 +122,14 @@ class OptimizeConfig(RunConfig):
     def prices_of(self, model: str) -> Prices | None:
         """What the tokens of a model cost, None if nobody said so."""
         return self.price.get(model) or prices_of(model)
+
+
+class CalibrateConfig(JudgeChoice, RunConfig):
+    """Config of `calibrate`; `limit` bounds the examples of each split, `method` is one of `calibrating.Method`."""
+
+    data: str
+    limit: int | None = Field(None, ge=1)
+    method: str = Field("auto", pattern="^(auto|affine|isotonic|none)$")
 
 
 class AblateConfig(CommandConfig):

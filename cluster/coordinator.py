@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cluster.bullet_choice import library_bullets
+from cluster.calibration import calibrate_on_train, training_examples
 from cluster.configs import EvaluateConfig, OptimizeConfig
 from cluster.finishing import Adapted, finish_adaptation
 from cluster.judge_choice import judge_to_run
@@ -105,10 +106,17 @@ def adapt_judge(
     config: OptimizeConfig,
     bullets: Sequence[Bullet] = (),
 ) -> Adapted:
-    """Search on train and val, then prove the winner on the test split; `bullets` as in `run_search`."""
+    """Search on train and val, calibrate if asked, prove the winner on the test split; `bullets` as in `run_search`."""
     search = run_search(judge, dataset, session, ledger, folder, progress, config, bullets)
     made_by = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": search.budget.used}
-    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by)
+    calibrating = None
+    if config.calibrate:
+        winner = judge.model_copy(update={"program": search.study.winner})
+        examples = training_examples(winner, dataset)
+        calibrating = calibrate_on_train(winner, dataset, examples, session.pool, ledger, progress)
+        counts = calibrating.counts
+        progress.note(f"{counts.calls} judge calls beside the budget, {counts.cached} of them answered by the ledger")
+    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by, calibrating)
     return Adapted(search, proof)
 
 

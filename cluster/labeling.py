@@ -64,11 +64,12 @@ def label_rows(
     passed = _passed_columns(rows)
     for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[start : start + SHARD_ROWS]
-        judgments = pool.judge(
+        judged = pool.judge(
             [(release.judge, item, 0) for item, _ in part],
             lambda _places, judgments: progress.judged(judgments),
             progress.waiting,
         )
+        judgments = [release.calibrated(judgment) for judgment in judged]
         num_invalid += sum(not judgment.is_valid for judgment in judgments)
         path = out / f"labels-{number:05d}.parquet"
         scratch = out / f".{path.name}.tmp"

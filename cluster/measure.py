@@ -62,11 +62,20 @@ def measure_judge(
     progress.phase(title, len(examples))
     started = time.perf_counter()
     plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judgments = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
+    judged = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
+    judgments = [release.calibrated(judgment) for judgment in judged]
     wall_s = time.perf_counter() - started
     figures = measure(judgments, examples, judge.task.scale)
     progress.note(summary_line(figures))
     return Measured(release, examples, judgments, figures, wall_s)
+
+
+def remeasure(release: Release, measured: Measured, progress: Progress) -> Measured:
+    """A release that differs from a measured one, which has no calibration, in its calibration only; asks nobody."""
+    judgments = [release.calibrated(judgment) for judgment in measured.judgments]
+    figures = measure(judgments, measured.examples, release.judge.task.scale)
+    progress.note(f"calibrated: {summary_line(figures)}")
+    return measured._replace(release=release, judgments=judgments, figures=figures)
 
 
 def summary_line(figures: Figures) -> str:

@@ -39,8 +39,23 @@ def optimize_table(result: dict[str, Any]) -> None:
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
     if "waterfall" in result:
         _print(_steps_table(result))
+    if "calibration" in result:
+        _calibration_lines(result["calibration"])
     _ratings_line("winner", result["winner"])
     _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
+    _gate_line(result["gate"])
+
+
+def calibrate_table(result: dict[str, Any]) -> None:
+    """The figures before and after, how the calibration was chosen, and the gate's answer."""
+    arms = [("uncalibrated", result["baseline"]), ("calibrated", result["winner"])]
+    _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    compared = result["comparison"]
+    low, high = compared["ci95"]
+    _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    _calibration_lines(result["calibration"])
+    _ratings_line("calibrated", result["winner"])
+    _print(f"release {result['release']}, {result['calls']} judge calls, {result['cached']} answered by the ledger")
     _gate_line(result["gate"])
 
 
@@ -192,6 +207,18 @@ def _ratings_line(name: str, figures: dict[str, Any]) -> None:
     if share > GateConfig().max_single_rating_share:
         line += f"; collapsed, {share:.0%} are {max(counts, key=counts.__getitem__)}"
     _print(line)
+
+
+def _calibration_lines(calibration: dict[str, Any]) -> None:
+    errors = ", ".join(f"{kind} {nmse:.1f}" for kind, nmse in calibration["cv_nmse"].items())
+    reason = f" ({calibration['reason']})" if calibration["reason"] else ""
+    _print(
+        f"calibration {calibration['kind']}{reason}"
+        + (f"; NMSE on train by cross-validation: {errors}" if errors else "")
+    )
+    before, after = (calibration[when]["calibration_error"] for when in ("before", "after"))
+    if before is not None and after is not None:
+        _print(f"mean distance of answers from human ratings, in bins: {before:.2f} before, {after:.2f} after")
 
 
 def _gate_line(gate: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 Imports no Ray, no optimizer and no registry.
 """
 
+from judge_serve.judging.calibration import Affine, Calibration, FittedOn, Isotonic
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError, PromptTooLongError, RefusedInputError
 from judge_serve.judging.judge import Judge, ModelIdentity, RetryPolicy, Sampling, judge_pair
@@ -14,14 +15,18 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item, Task
 
 __all__ = [
+    "Affine",
     "AnswerMode",
+    "Calibration",
     "Demonstration",
     "Engine",
     "EngineError",
     "EngineReply",
     "EngineRequest",
     "Example",
+    "FittedOn",
     "InvalidReason",
+    "Isotonic",
     "Item",
     "Judge",
     "JudgeFile",

@@ -9,6 +9,7 @@ import time
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError, PromptTooLongError
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
@@ -69,6 +70,11 @@ class Judge(BaseModel):
     model: ModelIdentity
     sampling: Sampling = Sampling()
     mode: AnswerMode = AnswerMode.GENERATE
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of all that decides a judgment."""
+        return digest_of(self.model_dump(mode="json"))
 
     @property
     def max_completion_tokens(self) -> int:

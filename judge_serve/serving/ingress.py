@@ -97,7 +97,7 @@ class JudgeIngress:
         started = time.perf_counter()
         item = Item(pair.query, pair.document, digest_of_text(pair.query), digest_of_text(pair.document))
         judgment = await judge_pair(live.release.judge, item, live.engine)
-        return to_answer(judgment, live.release, time.perf_counter() - started)
+        return to_answer(live.release.calibrated(judgment), live.release, time.perf_counter() - started)
 
     @api.post("/v1/judge")
     async def judge(self, pair: JudgeRequest) -> JudgeAnswer:
