@@ -18,8 +18,10 @@ def demo_table(result: dict[str, Any]) -> None:
         (f"winner ({result['optimizer']})", result["winner"]),
         ("baseline, expected", result["expected_baseline"]),
         ("winner, expected", result["expected"]),
+        ("winner, calibrated", result["calibrated"]),
     ]
     _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    _calibration_lines(result["calibration"])
     _ratings_line("winner", result["winner"])
     _gate_line(result["deployed_gate"])
     answer = result["endpoint_answer"]
