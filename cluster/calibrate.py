@@ -88,11 +88,12 @@ def _calibrate(
 
 def _result(calibrated: Calibrated, dataset: Dataset, config: CalibrateConfig) -> dict[str, Any]:
     made, before, after = calibrated.made, calibrated.before, calibrated.after
+    on_test = before.as_dict(dataset, "test")
     return {
         "method": config.method,
-        "calls": made.counts.calls + len(before.judgments),
-        "cached": made.counts.cached + sum(judgment.cached for judgment in before.judgments),
-        "baseline": before.as_dict(dataset, "test"),
+        "calls": made.counts.calls + on_test["calls"],
+        "cached": made.counts.cached + on_test["cached"],
+        "baseline": on_test,
         "winner": after.as_dict(dataset, "test"),
         "comparison": comparison_as_dict(calibrated.comparison),
         "calibration": calibration_as_dict(made, before, after),

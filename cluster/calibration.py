@@ -12,6 +12,7 @@ from judge_serve.judging.judge import Judge
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
+from judge_serve.judging.votes import sample_numbers
 from optimize_workers.dataset import Dataset, draw_examples
 from optimize_workers.evaluate import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool
 from optimize_workers.evidence.calibrating import Fitted, Method, fit_calibration
@@ -51,9 +52,12 @@ def calibrate_on_train(
     method: Method = Method.AUTO,
 ) -> Calibrating:
     """Judge training examples, those in the store at no cost, and fit; val and test stay out of it."""
-    progress.phase(f"judging {len(examples)} training examples for the calibration", len(examples))
+    progress.phase(
+        f"judging {len(examples)} training examples for the calibration",
+        len(examples) * len(sample_numbers(judge.votes)),
+    )
     plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judgments = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
+    judgments = plane.answer([JudgeCall(judge.program, example) for example in examples])
     fitted = fit_calibration(judge, judgments, examples, dataset.fingerprint, method)
     errors = ", ".join(f"{kind} {nmse:.1f}" for kind, nmse in fitted.cv_nmse.items())
     found = f"NMSE on train by cross-validation: {errors}; " if errors else ""

@@ -101,6 +101,8 @@ def evaluate(
     mode: Mode = None,
     split: Annotated[Split | None, typer.Option()] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Judge each example so often, to see the noise.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="In place of the judge file's temperature.")] = None,
     out: Out = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -119,7 +121,7 @@ def evaluate(
         "mode": mode,
         "split": split,
     }
-    flags |= {"limit": limit, "out": out, "resume": resume or None}
+    flags |= {"limit": limit, "repeats": repeats, "temperature": temperature, "out": out, "resume": resume or None}
     run_command(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
 

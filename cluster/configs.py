@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from judge_serve.judging.catalogue import EMBEDDED, Prices, prices_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.votes import MAX_SAMPLES
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DEFAULT_JUDGE = EXAMPLES / "judge.toml"
@@ -60,11 +61,24 @@ class RunConfig(CommandConfig):
 
 
 class EvaluateConfig(JudgeChoice, RunConfig):
-    """Config of `evaluate`."""
+    """Config of `evaluate`.
+
+    Attributes:
+        repeats: how often each example is judged, to see the noise; once by default.
+        temperature: in place of the judge file's.
+    """
 
     data: str
     split: str = Field("test", pattern=SPLIT_PATTERN)
     limit: int | None = Field(None, ge=1)
+    repeats: int | None = Field(None, ge=2, le=MAX_SAMPLES)
+    temperature: float | None = Field(None, ge=0.0, le=2.0)
+
+    @model_validator(mode="after")
+    def _check_temperature(self) -> EvaluateConfig:
+        if self.temperature is not None and self.release is not None:
+            raise ValueError("--temperature cannot be given beside --release, which holds it")
+        return self
 
 
 class OptimizeConfig(RunConfig):

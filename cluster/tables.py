@@ -68,6 +68,8 @@ def evaluate_table(result: dict[str, Any]) -> None:
     _ratings_line("judge", result)
     if result["invalid_reasons"]:
         _print("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
+    if "repeats" in result:
+        _repeats_lines(result["repeats"])
 
 
 def status_table(result: dict[str, Any]) -> None:
@@ -209,6 +211,25 @@ def _ratings_line(name: str, figures: dict[str, Any]) -> None:
     if share > GateConfig().max_single_rating_share:
         line += f"; collapsed, {share:.0%} are {max(counts, key=counts.__getitem__)}"
     _print(line)
+
+
+def _repeats_lines(repeats: dict[str, Any]) -> None:
+    spread = repeats["spread"]
+    deviation = "-" if spread["mean_sd"] is None else f"{spread['mean_sd']:.2f}"
+    _print(
+        f"repeats at temperature {repeats['temperature']:g}: standard deviation within a pair {deviation}, "
+        f"the rating of {spread['changing_share']:.0%} of the pairs changes"
+    )
+    table = Table("k", "calls", "tokens", "NMSE of the mean", "NMSE of the majority", "mean against one")
+    for row in repeats["by_count"]:
+        cells = [f"{row[how]['nmse']:.1f} ({_interval(row[how]['nmse_ci95'])})" for how in ("mean", "majority")]
+        gain = f"{row['mean']['delta_nmse']:+.1f} ({_interval(row['mean']['ci95'], '+')})"
+        table.add_row(str(row["k"]), f"{row['calls']:,}", f"{row['tokens']:,}", *cells, gain)
+    _print(table)
+
+
+def _interval(bounds: list[float], sign: str = "") -> str:
+    return f"{bounds[0]:{sign}.1f} to {bounds[1]:{sign}.1f}"
 
 
 def _calibration_lines(calibration: dict[str, Any]) -> None:
