@@ -12,6 +12,7 @@ from cluster.progress import Progress
 from cluster.session import open_session
 from cluster.stores import open_ledger, resolve_release
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.votes import sample_numbers
 from judge_serve.serving.home import home
 from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import draw_examples, load_dataset
@@ -40,10 +41,10 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
         dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, *opening))
         progress.phase(
             f"judging {len(examples)} {config.split} examples with and without each of {len(programs) - 1} bullets",
-            len(calls),
+            len(calls) * len(sample_numbers(judge.votes)),
         )
         plane = EvaluationPlane(judge, pool, store=ledger, watcher=progress)
-        judgments = plane.evaluate(calls)
+        judgments = [release.calibrated(judgment) for judgment in plane.answer(calls)]
     parts = [judgments[start : start + len(examples)] for start in range(0, len(calls), len(examples))]
     figures = measure(parts[0], examples, judge.task.scale)
     progress.note(summary_line(figures))

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster.bullets_cli import bullets_app
+from cluster.calibrate_cli import calibrate as calibrate_command
 from cluster.configs import (
     CommandConfig,
     DemoConfig,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger_app)
 app.command()(review)
+app.command(name="calibrate")(calibrate_command)
 app.add_typer(bullets_app)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
@@ -99,6 +101,8 @@ def evaluate(
     mode: Mode = None,
     split: Annotated[Split | None, typer.Option()] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Judge each example so often, to see the noise.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="In place of the judge file's temperature.")] = None,
     out: Out = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -117,7 +121,7 @@ def evaluate(
         "mode": mode,
         "split": split,
     }
-    flags |= {"limit": limit, "out": out, "resume": resume or None}
+    flags |= {"limit": limit, "repeats": repeats, "temperature": temperature, "out": out, "resume": resume or None}
     run_command(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
 
@@ -143,6 +147,9 @@ def optimize(
         Path | None, typer.Option(help="Bullets to choose from, .jsonl or one a line; the library by default.")
     ] = None,
     max_bullets: Annotated[int | None, typer.Option(help="How many bullets may be kept, 10 by default.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Calibrate the winner on train, with judge calls beside the budget.")
+    ] = False,
     out: Out = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -163,7 +170,7 @@ def optimize(
     }
     flags |= {"reflection_model": reflection_model, "seed": seed, "limit": limit, "out": out}
     flags |= {"max_tokens": max_tokens, "max_usd": max_usd, "price": price or None, "resume": resume or None}
-    flags |= {"bullets": bullets, "max_bullets": max_bullets}
+    flags |= {"bullets": bullets, "max_bullets": max_bullets, "calibrate": calibrate or None}
     run_command(OptimizeConfig, flags, config, dry_run, as_json, run_optimize, optimize_table)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from judge_serve.judging.catalogue import EMBEDDED, Prices, prices_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.votes import MAX_SAMPLES
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DEFAULT_JUDGE = EXAMPLES / "judge.toml"
@@ -60,11 +61,24 @@ class RunConfig(CommandConfig):
 
 
 class EvaluateConfig(JudgeChoice, RunConfig):
-    """Config of `evaluate`."""
+    """Config of `evaluate`.
+
+    Attributes:
+        repeats: how often each example is judged, to see the noise; once by default.
+        temperature: in place of the judge file's.
+    """
 
     data: str
     split: str = Field("test", pattern=SPLIT_PATTERN)
     limit: int | None = Field(None, ge=1)
+    repeats: int | None = Field(None, ge=2, le=MAX_SAMPLES)
+    temperature: float | None = Field(None, ge=0.0, le=2.0)
+
+    @model_validator(mode="after")
+    def _check_temperature(self) -> EvaluateConfig:
+        if self.temperature is not None and self.release is not None:
+            raise ValueError("--temperature cannot be given beside --release, which holds it")
+        return self
 
 
 class OptimizeConfig(RunConfig):
@@ -78,6 +92,7 @@ class OptimizeConfig(RunConfig):
         limit: held-out examples that baseline and winner are compared on at most; 0 is all.
         bullets: file that optimizer `bullets` chooses from; the library by default.
         max_bullets: how many may be chosen, beyond those that the judge holds already.
+        calibrate: calibrate the winner on train before the test split is opened, with judge calls beside the budget.
     """
 
     data: str
@@ -94,6 +109,7 @@ class OptimizeConfig(RunConfig):
     limit: int = Field(200, ge=0)
     bullets: Path | None = None
     max_bullets: int | None = Field(None, ge=1)
+    calibrate: bool = False
 
     @model_validator(mode="after")
     def _check_bullets(self) -> OptimizeConfig:
@@ -120,6 +136,14 @@ class OptimizeConfig(RunConfig):
     def prices_of(self, model: str) -> Prices | None:
         """What the tokens of a model cost, None if nobody said so."""
         return self.price.get(model) or prices_of(model)
+
+
+class CalibrateConfig(JudgeChoice, RunConfig):
+    """Config of `calibrate`; `limit` bounds the examples of each split, `method` is one of `calibrating.Method`."""
+
+    data: str
+    limit: int | None = Field(None, ge=1)
+    method: str = Field("auto", pattern="^(auto|affine|isotonic|none)$")
 
 
 class AblateConfig(CommandConfig):

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cluster.bullet_choice import keep_offered, offered_bullets
+from cluster.calibration import calibrate_on_train, training_examples
 from cluster.configs import EvaluateConfig, OptimizeConfig
 from cluster.finishing import Adapted, finish_adaptation
 from cluster.judge_choice import judge_to_run
@@ -15,6 +16,7 @@ from cluster.models import resolve_model
 from cluster.progress import Progress
 from cluster.proving import prove
 from cluster.registry import Registry
+from cluster.repeating import Repeated, check_repeats, measure_repeatedly, repeat_calls, with_temperature
 from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.searching import BULLETS, run_search
@@ -26,7 +28,7 @@ from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.serving.home import home
 from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
-from optimize_workers.evaluate import JudgeCall, Pool, are_recorded
+from optimize_workers.evaluate import Pool, are_recorded
 from optimize_workers.ledger import Ledger
 from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.study import check_study
@@ -36,11 +38,14 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     """Measure one judge on one split; returns the content of `result.json`."""
     RunFolder.check(config.out, config.saved() if config.resume else None)
     release, choice = judge_to_run(config)
+    if config.temperature is not None:
+        release = with_temperature(release, config.temperature)
+    check_repeats(release.judge, config)
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     _note_data(dataset, progress)
     dataset.require_split(config.split)
-    calls = [JudgeCall(release.judge.program, example) for example in examples]
+    calls = repeat_calls(release, examples, config.repeats or 1)
     with open_ledger() as ledger, ExitStack() as stack:
         pool: Pool | None = None
         if not are_recorded(calls, release.judge, ledger):  # a model that is not asked is not started
@@ -51,9 +56,17 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
         folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
         ledger.record_run(str(folder.path.resolve()), "evaluate")
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
-        measured = measure_judge(release, examples, pool, progress, title, ledger)
+        repeated: Repeated | None = None
+        if config.repeats is None:
+            measured = measure_judge(release, examples, pool, progress, title, ledger)
+        else:
+            repeated = measure_repeatedly(release, examples, config.repeats, pool, progress, title, ledger)
+            measured = repeated.first
     result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
-    folder.write_judgments([("judge", release.id, measured.judgments, examples)])
+    if repeated is not None:
+        result["repeats"] = repeated.as_dict()
+    rounds = repeated.rounds if repeated else [measured.judgments]
+    folder.write_judgments([("judge", release.id, one, examples) for one in rounds])
     folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
     write_report(folder, "Evaluation", [("judge", measured)], result)
     folder.write_json("result.json", result)  # written last: its presence means that the run is complete
@@ -107,10 +120,20 @@ def adapt_judge(
     config: OptimizeConfig,
     bullets: Sequence[Bullet] = (),
 ) -> Adapted:
-    """Search on train and val, then prove the winner on the test split; `bullets` as in `run_search`."""
-    search = run_search(judge, dataset, session, ledger, folder, progress, config, bullets)
+    """Search on train and val, calibrate if asked, prove the winner on the test split; `bullets` as in `run_search`."""
+    single = judge.model_copy(update={"votes": None})
+    if judge.votes is not None:
+        progress.note(f"the search judges single samples; the proof combines {judge.votes.num_samples} votes")
+    search = run_search(single, dataset, session, ledger, folder, progress, config, bullets)
     made_by = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": search.budget.used}
-    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by)
+    calibrating = None
+    if config.calibrate:
+        winner = judge.model_copy(update={"program": search.study.winner})
+        examples = training_examples(winner, dataset)
+        calibrating = calibrate_on_train(winner, dataset, examples, session.pool, ledger, progress)
+        counts = calibrating.counts
+        progress.note(f"{counts.calls} judge calls beside the budget, {counts.cached} of them answered by the ledger")
+    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by, calibrating)
     return Adapted(search, proof)
 
 

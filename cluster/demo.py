@@ -9,6 +9,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from cluster.calibration import (
+    calibrate_on_train,
+    calibration_as_dict,
+    evidence_of,
+    measure_applied,
+    training_examples,
+)
 from cluster.configs import EXAMPLES, DemoConfig, OptimizeConfig
 from cluster.coordinator import adapt_judge
 from cluster.deploy import deploy_release
@@ -34,6 +41,8 @@ from optimize_workers.evidence.gate import GateResult, check_gate
 
 QUICK_BUDGET = 60
 QUICK_EXAMPLES = 16
+CALIBRATION_EXAMPLES = 120  # training examples that the winner is calibrated on, about 30 s of one-token answers
+QUICK_CALIBRATION_EXAMPLES = 40
 _STORES_OF_OTHERS = ("MLFLOW_TRACKING_URI", "RELEVANCE_JUDGE_STORE", "RELEVANCE_JUDGE_API_KEYS_FILE", "RAY_ADDRESS")
 OVERRIDE = "demo: a weak embedded model, deployed to its own loopback endpoint only"
 
@@ -62,8 +71,10 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     with open_ledger() as ledger, open_session(choice, home(), progress, ledger=ledger) as session:
         ledger.record_run(str(folder.path.resolve()), "demo")
         adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, optimize)
-        expected = _measure_expected(adapted, dataset, session, progress)
+        num_fitted = QUICK_CALIBRATION_EXAMPLES if config.quick else CALIBRATION_EXAMPLES
+        expected = _measure_expected(adapted, dataset, session, progress, num_fitted)
         arms = [("baseline_expected", expected.baseline), ("winner_expected", expected.winner)]
+        arms.append(("winner_calibrated", expected.calibrated))
         result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms)
         deployed, gate = _better_of(adapted, expected, progress)
         folder.write_text("release.json", deployed.release.to_json())
@@ -85,6 +96,8 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
             "winner_release": result["release"],
             "expected": expected.winner.as_dict(dataset, "test"),
             "expected_baseline": expected.baseline.as_dict(dataset, "test"),
+            "calibrated": expected.calibrated.as_dict(dataset, "test"),
+            "calibration": expected.calibration,
             "release": deployed.release.id,
             "deployed_mode": str(deployed.release.judge.mode),
             "deployed_gate": {"passed": gate.passed, "reasons": gate.reasons, "override": override},
@@ -99,35 +112,41 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
 
 
 class Expected(NamedTuple):
-    """Baseline and winner in mode 'expected' on the test split, and the winner's NMSE on the validation examples."""
+    """Baseline and winner in mode 'expected' on the test split, and the winner calibrated on train.
+
+    `validation_nmse` is of the calibrated winner on the validation examples.
+    """
 
     baseline: Measured
     winner: Measured
+    calibrated: Measured
+    calibration: dict[str, Any]
     gate: GateResult
     validation_nmse: float
 
 
-def _measure_expected(adapted: Adapted, dataset: Dataset, session: Session, progress: Progress) -> Expected:
-    validation = adapted.search.validation.examples
+def _measure_expected(
+    adapted: Adapted, dataset: Dataset, session: Session, progress: Progress, num_fitted: int
+) -> Expected:
+    pool, ledger = session.pool, session.ledger
     title = "in mode 'expected'"
-    chosen = measure_judge(
-        _in_expected(adapted.proof.winner.release),
-        validation,
-        session.pool,
-        progress,
-        f"winner {title} on validation",
-        session.ledger,
-    )
-    measured = [
-        measure_judge(
-            _in_expected(m.release), m.examples, session.pool, progress, f"{name} {title} on test", session.ledger
-        )
+    release = _in_expected(adapted.proof.winner.release)
+    examples = training_examples(release.judge, dataset, num_fitted)
+    made = calibrate_on_train(release.judge, dataset, examples, pool, ledger, progress)
+    validation = adapted.search.validation.examples
+    chosen = measure_judge(release, validation, pool, progress, f"winner {title} on validation", ledger)
+    chosen = measure_applied(made, chosen, progress)
+    baseline, winner = (
+        measure_judge(_in_expected(m.release), m.examples, pool, progress, f"{name} {title} on test", ledger)
         for name, m in (("baseline", adapted.proof.baseline), ("winner", adapted.proof.winner))
-    ]
-    baseline, winner = measured
-    compared = compare(baseline.judgments, winner.judgments, winner.examples, winner.release.judge.task.scale)
-    proven = with_evidence(winner, baseline, compared, dataset, {"derived_from": adapted.proof.winner.release.digest})
-    return Expected(baseline, proven, check_gate(winner.figures, compared), chosen.figures.nmse)
+    )
+    calibrated = measure_applied(made, winner, progress)
+    compared = compare(baseline.judgments, calibrated.judgments, calibrated.examples, release.judge.task.scale)
+    made_by = {"derived_from": adapted.proof.winner.release.digest, "calibration": evidence_of(made.fitted)}
+    proven = with_evidence(calibrated, baseline, compared, dataset, made_by)
+    gate = check_gate(calibrated.figures, compared)
+    shown = calibration_as_dict(made, winner, calibrated)
+    return Expected(baseline, winner, proven, shown, gate, chosen.figures.nmse)
 
 
 def _in_expected(release: Release) -> Release:
@@ -140,10 +159,10 @@ def _better_of(adapted: Adapted, expected: Expected, progress: Progress) -> tupl
     validation = adapted.search.validation
     progress.note(
         f"winner on {len(validation.examples)} validation examples: NMSE {validation.nmse:.1f} "
-        f"in mode 'generate', {expected.validation_nmse:.1f} in mode 'expected'; the better mode is deployed"
+        f"in mode 'generate', {expected.validation_nmse:.1f} in mode 'expected', calibrated; the better one is deployed"
     )
     if expected.validation_nmse < validation.nmse:
-        return expected.winner, expected.gate
+        return expected.calibrated, expected.gate
     return adapted.proof.winner, adapted.proof.gate
 
 

@@ -55,6 +55,8 @@ def finish_adaptation(
         "release": release.id,
         "gate": {"passed": proof.gate.passed, "reasons": proof.gate.reasons},
     }
+    if proof.calibration:
+        result["calibration"] = proof.calibration
     if search.study.selection:
         result |= selection_as_dict(search.study.selection, proof.steps, proof.overspent)
     arms = [("baseline", proof.baseline), ("winner", proof.winner), *more_arms]

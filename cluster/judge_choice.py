@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.configs import DEFAULT_JUDGE, DEFAULT_MODE, EvaluateConfig, ServeConfig
+from cluster.configs import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
 from cluster.models import ModelChoice, resolve_model
 from cluster.stores import resolve_release
 from judge_serve.judging.catalogue import EMBEDDED
@@ -11,7 +11,7 @@ from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.release import Release
 
 
-def judge_to_run(config: EvaluateConfig | ServeConfig) -> tuple[Release, ModelChoice]:
+def judge_to_run(config: JudgeChoice) -> tuple[Release, ModelChoice]:
     """The release that `--release` names, or the judge file on `--model`; and how to reach its model."""
     if config.release is None:
         choice = resolve_model(config.model or EMBEDDED)

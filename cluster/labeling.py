@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Item
+from judge_serve.judging.votes import combine, sample_numbers
 from judge_serve.serving.home import home
 from optimize_workers.dataset import load_items
 from optimize_workers.evaluate import Pool
@@ -58,17 +60,14 @@ def label_rows(
     rows: list[tuple[Item, dict[str, Any]]], release: Release, pool: Pool, out: Path, progress: Progress
 ) -> dict[str, Any]:
     """Judge rows and write shards; a shard appears whole, in the order of its rows."""
-    progress.phase(f"labeling {len(rows)} pairs with release {release.id}", len(rows))
+    num_calls = len(rows) * len(sample_numbers(release.judge.votes))
+    progress.phase(f"labeling {len(rows)} pairs with release {release.id}", num_calls)
     shards: list[str] = []
     num_invalid = 0
     passed = _passed_columns(rows)
     for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[start : start + SHARD_ROWS]
-        judgments = pool.judge(
-            [(release.judge, item, 0) for item, _ in part],
-            lambda _places, judgments: progress.judged(judgments),
-            progress.waiting,
-        )
+        judgments = _judge([item for item, _ in part], release, pool, progress)
         num_invalid += sum(not judgment.is_valid for judgment in judgments)
         path = out / f"labels-{number:05d}.parquet"
         scratch = out / f".{path.name}.tmp"
@@ -76,6 +75,22 @@ def label_rows(
         scratch.rename(path)
         shards.append(str(path))
     return {"release": release.id, "rows": len(rows), "invalid": num_invalid, "shards": shards}
+
+
+def _judge(items: Sequence[Item], release: Release, pool: Pool, progress: Progress) -> list[Judgment]:
+    """What a release answers to items, its votes combined and its calibration applied."""
+    judge, votes = release.judge, release.judge.votes
+    numbers = sample_numbers(votes)
+    samples = pool.judge(
+        [(judge, item, number) for item in items for number in numbers],
+        lambda _places, judgments: progress.judged(judgments),
+        progress.waiting,
+    )
+    if votes is not None:
+        count = votes.num_samples
+        parts = [samples[start : start + count] for start in range(0, len(samples), count)]
+        samples = [combine(part, votes.combine, judge.task.scale) for part in parts]
+    return [release.calibrated(judgment) for judgment in samples]
 
 
 def _passed_columns(rows: list[tuple[Item, dict[str, Any]]]) -> pa.Table:

@@ -11,8 +11,9 @@ from judge_serve.judging.judge import Judge
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
+from judge_serve.judging.votes import sample_numbers
 from optimize_workers.dataset import Dataset
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall, JudgmentStore, Pool
+from optimize_workers.evaluate import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool
 from optimize_workers.metrics import Figures, measure
 
 
@@ -24,6 +25,7 @@ class Measured(NamedTuple):
     judgments: list[Judgment]
     figures: Figures
     wall_s: float
+    counts: Counts | None = None  # of the judge calls behind the judgments; None where each is one call
 
     def as_dict(self, dataset: Dataset, split: str) -> dict[str, Any]:
         """The contract's `result.json` of `evaluate`."""
@@ -38,8 +40,8 @@ class Measured(NamedTuple):
             },
             "judge": {"release": self.release.id, "model": judge.model.name, "mode": str(judge.mode)},
             **self.figures.as_dict(),
-            "calls": len(self.judgments),
-            "cached": sum(judgment.cached for judgment in self.judgments),  # answered by the ledger
+            "calls": self.counts.calls if self.counts else len(self.judgments),
+            "cached": self.counts.cached if self.counts else sum(j.cached for j in self.judgments),  # by the ledger
             "prompt_tokens": sum(judgment.prompt_tokens for judgment in self.judgments),
             "completion_tokens": sum(judgment.completion_tokens for judgment in self.judgments),
             "wall_s": round(self.wall_s, 3),
@@ -59,14 +61,23 @@ def measure_judge(
     `pool` may be None where the store holds them all.
     """
     judge: Judge = release.judge
-    progress.phase(title, len(examples))
+    progress.phase(title, len(examples) * len(sample_numbers(judge.votes)))
     started = time.perf_counter()
     plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judgments = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
+    judged = plane.answer([JudgeCall(judge.program, example) for example in examples])
+    judgments = [release.calibrated(judgment) for judgment in judged]
     wall_s = time.perf_counter() - started
     figures = measure(judgments, examples, judge.task.scale)
     progress.note(summary_line(figures))
-    return Measured(release, examples, judgments, figures, wall_s)
+    return Measured(release, examples, judgments, figures, wall_s, plane.counts)
+
+
+def remeasure(release: Release, measured: Measured, progress: Progress) -> Measured:
+    """A release that differs from a measured one, which has no calibration, in its calibration only; asks nobody."""
+    judgments = [release.calibrated(judgment) for judgment in measured.judgments]
+    figures = measure(judgments, measured.examples, release.judge.task.scale)
+    progress.note(f"calibrated: {summary_line(figures)}")
+    return measured._replace(release=release, judgments=judgments, figures=figures)
 
 
 def summary_line(figures: Figures) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cluster.calibration import Calibrating, calibration_as_dict, evidence_of, measure_applied
 from cluster.measure import Measured, measure_judge
 from cluster.progress import Progress
 from cluster.run_folder import RunFolder
@@ -24,7 +25,7 @@ from optimize_workers.ledger import Ledger
 class Proof(NamedTuple):
     """Baseline and winner measured under the same conditions on held-out examples.
 
-    `overspent` is what a choice of bullets changed beside them.
+    `overspent` is what a choice of bullets changed beside them, `calibration` what a calibration of the winner did.
     """
 
     baseline: Measured
@@ -34,6 +35,7 @@ class Proof(NamedTuple):
     test_openings: int
     steps: Sequence[HeldOutStep] = ()
     overspent: str | None = None
+    calibration: dict[str, Any] | None = None
 
 
 def prove(
@@ -46,10 +48,12 @@ def prove(
     progress: Progress,
     limit: int,
     made_by: dict[str, Any],
+    calibrating: Calibrating | None = None,
 ) -> Proof:
     """Open the test split and compare the baseline with the winner of a search on it.
 
-    `limit` is how many examples at most, 0 takes all; `made_by` is what the release says of its search.
+    `limit` is how many examples at most, 0 takes all; `made_by` is what the release says of its search;
+    `calibrating` is the winner's calibration, fitted before.
     """
     name = judge.task.name
     test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))
@@ -69,6 +73,11 @@ def prove(
     else:
         title = f"winner on the same {len(examples)} test examples"
         winner = measure_judge(second, examples, session.pool, progress, title, ledger)
+    plain, calibration = winner, None
+    if calibrating is not None:
+        winner = measure_applied(calibrating, plain, progress)
+        calibration = calibration_as_dict(calibrating, plain, winner)
+        made_by = {**made_by, "calibration": evidence_of(calibrating.fitted)}
     compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
 
     def measure_step(number: int, program: Program) -> Measured:
@@ -76,11 +85,11 @@ def prove(
         return measure_judge(release, examples, session.pool, progress, f"step {number} on the same examples", ledger)
 
     selection = search.study.selection
-    steps = measure_steps(selection.steps if selection else (), (baseline, winner), measure_step, judge.task.scale)
+    steps = measure_steps(selection.steps if selection else (), (baseline, plain), measure_step, judge.task.scale)
     overspent = changed_outside_bullets(judge, second.judge) if selection else None
     gate = check_gate(winner.figures, compared, refusal=search.refusal, overspent=overspent)
     proven = with_evidence(winner, baseline, compared, dataset, made_by)
-    return Proof(baseline, proven, compared, gate, openings, steps, overspent)
+    return Proof(baseline, proven, compared, gate, openings, steps, overspent, calibration)
 
 
 def with_evidence(

@@ -18,8 +18,10 @@ def demo_table(result: dict[str, Any]) -> None:
         (f"winner ({result['optimizer']})", result["winner"]),
         ("baseline, expected", result["expected_baseline"]),
         ("winner, expected", result["expected"]),
+        ("winner, calibrated", result["calibrated"]),
     ]
     _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    _calibration_lines(result["calibration"])
     _ratings_line("winner", result["winner"])
     _gate_line(result["deployed_gate"])
     answer = result["endpoint_answer"]
@@ -41,8 +43,23 @@ def optimize_table(result: dict[str, Any]) -> None:
         _print(_steps_table(result))
         for bullet in result["harmful"]:
             _print(f"hurts      {bullet['text']}")
+    if "calibration" in result:
+        _calibration_lines(result["calibration"])
     _ratings_line("winner", result["winner"])
     _print(f"release {result['release']}, {result['calls']} of {result['budget']} judge calls")
+    _gate_line(result["gate"])
+
+
+def calibrate_table(result: dict[str, Any]) -> None:
+    """The figures before and after, how the calibration was chosen, and the gate's answer."""
+    arms = [("uncalibrated", result["baseline"]), ("calibrated", result["winner"])]
+    _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    compared = result["comparison"]
+    low, high = compared["ci95"]
+    _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    _calibration_lines(result["calibration"])
+    _ratings_line("calibrated", result["winner"])
+    _print(f"release {result['release']}, {result['calls']} judge calls, {result['cached']} answered by the ledger")
     _gate_line(result["gate"])
 
 
@@ -53,6 +70,8 @@ def evaluate_table(result: dict[str, Any]) -> None:
     _ratings_line("judge", result)
     if result["invalid_reasons"]:
         _print("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
+    if "repeats" in result:
+        _repeats_lines(result["repeats"])
 
 
 def status_table(result: dict[str, Any]) -> None:
@@ -204,6 +223,37 @@ def _ratings_line(name: str, figures: dict[str, Any]) -> None:
     if share > GateConfig().max_single_rating_share:
         line += f"; collapsed, {share:.0%} are {max(counts, key=counts.__getitem__)}"
     _print(line)
+
+
+def _repeats_lines(repeats: dict[str, Any]) -> None:
+    spread = repeats["spread"]
+    deviation = "-" if spread["mean_sd"] is None else f"{spread['mean_sd']:.2f}"
+    _print(
+        f"repeats at temperature {repeats['temperature']:g}: standard deviation within a pair {deviation}, "
+        f"the rating of {spread['changing_share']:.0%} of the pairs changes"
+    )
+    table = Table("k", "calls", "tokens", "NMSE of the mean", "NMSE of the majority", "mean against one")
+    for row in repeats["by_count"]:
+        cells = [f"{row[how]['nmse']:.1f} ({_interval(row[how]['nmse_ci95'])})" for how in ("mean", "majority")]
+        gain = f"{row['mean']['delta_nmse']:+.1f} ({_interval(row['mean']['ci95'], '+')})"
+        table.add_row(str(row["k"]), f"{row['calls']:,}", f"{row['tokens']:,}", *cells, gain)
+    _print(table)
+
+
+def _interval(bounds: list[float], sign: str = "") -> str:
+    return f"{bounds[0]:{sign}.1f} to {bounds[1]:{sign}.1f}"
+
+
+def _calibration_lines(calibration: dict[str, Any]) -> None:
+    errors = ", ".join(f"{kind} {nmse:.1f}" for kind, nmse in calibration["cv_nmse"].items())
+    reason = f" ({calibration['reason']})" if calibration["reason"] else ""
+    _print(
+        f"calibration {calibration['kind']}{reason}"
+        + (f"; NMSE on train by cross-validation: {errors}" if errors else "")
+    )
+    before, after = (calibration[when]["calibration_error"] for when in ("before", "after"))
+    if before is not None and after is not None:
+        _print(f"mean distance of answers from human ratings, in bins: {before:.2f} before, {after:.2f} after")
 
 
 def _gate_line(gate: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from judge_serve.judging.judgment import InvalidReason, Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import render_messages
 from judge_serve.judging.task import Example, Item
+from judge_serve.judging.votes import Votes, combine, sample_numbers
 from optimize_workers.budget import Budget, Cost, CostEstimator
 
 _FIRST_CALLS = 4  # show how the model counts tokens, before more is reserved at the worst case
@@ -124,7 +125,7 @@ class EvaluationPlane:
         self._lock = threading.Lock()
 
     def evaluate(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
-        """Judge all calls; judgments in the order of the calls.
+        """Make all judge calls; judgments in the order of the calls, votes not combined.
 
         Raises:
             BudgetExceededError: before anything is sent; where tokens or dollars are limited and nothing is known of
@@ -136,6 +137,21 @@ class EvaluationPlane:
             first, calls = calls[:_FIRST_CALLS], calls[_FIRST_CALLS:]
             return [*self._evaluate(first), *self._evaluate(calls)]
         return self._evaluate(calls)
+
+    def answer(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
+        """What the judge answers to all calls: its votes combined where it has any; see `evaluate` for the rest.
+
+        Each vote is a judge call of its own, in the store and in the budget.
+        """
+        votes = self.judge.votes
+        judgments = self.evaluate(samples_of(calls, votes))
+        if votes is None:
+            return judgments
+        scale, count = self.judge.task.scale, votes.num_samples
+        return [
+            combine(judgments[place * count : (place + 1) * count], votes.combine, scale, call.occurrence)
+            for place, call in enumerate(calls)
+        ]
 
     def _evaluate(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
         judges: dict[str, Judge] = {}
@@ -234,6 +250,11 @@ class EvaluationPlane:
             self._watcher.waiting(text)
 
 
+def samples_of(calls: Sequence[JudgeCall], votes: Votes | None) -> list[JudgeCall]:
+    """The judge calls behind the calls of a judge that votes, those of one call next to each other."""
+    return [call._replace(occurrence=number) for call in calls for number in sample_numbers(votes, call.occurrence)]
+
+
 def call_keys(wave: Sequence[tuple[Judge, Item, int]]) -> list[bytes]:
     """Content keys of judge calls, in their order."""
     shared: dict[int, bytes] = {}
@@ -246,7 +267,8 @@ def call_keys(wave: Sequence[tuple[Judge, Item, int]]) -> list[bytes]:
 
 
 def are_recorded(calls: Sequence[JudgeCall], judge: Judge, store: JudgmentStore) -> bool:
-    """Whether the store answers all calls, so that no engine is needed."""
+    """Whether the store answers all calls, with all votes of the judge, so that no engine is needed."""
+    calls = samples_of(calls, judge.votes)
     wave = [(judge.model_copy(update={"program": call.program}), call.example.item, call.occurrence) for call in calls]
     keys = set(call_keys(wave))
     known = store.find(list(keys))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from judge_serve.judging import (
+    Affine,
     AnswerMode,
+    Calibration,
     Example,
+    FittedOn,
     InvalidReason,
+    Isotonic,
     Item,
     Judge,
     Judgment,
@@ -61,3 +65,12 @@ def make_judgment(
         model="scripted",
         mode=AnswerMode.GENERATE if expected is None else AnswerMode.EXPECTED,
     )
+
+
+UNCHANGED = Affine(slope=1.0, intercept=0.0)
+
+
+def make_calibration(curve: Affine | Isotonic = UNCHANGED, judge: Judge = JUDGE) -> Calibration:
+    """A calibration of a judge; by default a line that changes nothing."""
+    fitted_on = FittedOn(dataset="data", n=40, queries=8, mode=judge.mode, judge=judge.digest)
+    return Calibration(curve=curve, fitted_on=fitted_on)

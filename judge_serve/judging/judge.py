@@ -9,6 +9,7 @@ import time
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError, PromptTooLongError
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
@@ -16,6 +17,7 @@ from judge_serve.judging.parsing import Reading, parse_reply, read_expected, sto
 from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import render_messages, reply_schema
 from judge_serve.judging.task import Item, Task
+from judge_serve.judging.votes import Votes, combine, sample_numbers
 
 TOP_LOGPROBS = 20  # the most that OpenAI and vLLM return by default
 
@@ -59,6 +61,16 @@ def check_explanations(program: Program, mode: AnswerMode) -> None:
         )
 
 
+def check_votes(votes: Votes | None, sampling: Sampling, mode: AnswerMode) -> None:
+    """Raise ValueError if all samples of a judge that votes would be the same."""
+    if votes is None:
+        return
+    if mode is AnswerMode.EXPECTED:
+        raise ValueError("votes need replies that differ, mode 'expected' reads one greedy token; use another mode")
+    if sampling.temperature == 0.0:
+        raise ValueError("votes need replies that differ; set sampling.temperature above 0")
+
+
 class Judge(BaseModel):
     """Everything that decides a judgment, as plain data."""
 
@@ -69,6 +81,13 @@ class Judge(BaseModel):
     model: ModelIdentity
     sampling: Sampling = Sampling()
     mode: AnswerMode = AnswerMode.GENERATE
+    # left out where there are none, so that judges without votes keep the digests of earlier versions
+    votes: Votes | None = Field(None, exclude_if=lambda votes: votes is None)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of all that decides a judgment."""
+        return digest_of(self.model_dump(mode="json"))
 
     @property
     def max_completion_tokens(self) -> int:
@@ -79,6 +98,7 @@ class Judge(BaseModel):
     def _check_demonstrations(self) -> Judge:
         check_demonstrations(self.program, self.task)
         check_explanations(self.program, self.mode)
+        check_votes(self.votes, self.sampling, self.mode)
         return self
 
 
@@ -122,7 +142,7 @@ def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineReques
 async def judge_pair(
     judge: Judge, item: Item, engine: Engine, *, occurrence: int = 0, retry: RetryPolicy | None = None
 ) -> Judgment:
-    """Judge one query-document pair: render, send, read strictly, record.
+    """One judge call on a query-document pair: render, send, read strictly, record; votes are left to `judge_item`.
 
     A reply is asked for once; only engine failures are retried, never an unreadable reply.
 
@@ -150,6 +170,23 @@ async def judge_pair(
         return _record(judge, item, reply, reading, expected.expected_rating, occurrence, latency_s)
     reading = parse_reply(reply.text, reply.finish_reason, judge.task.scale)
     return _record(judge, item, reply, reading, None, occurrence, latency_s)
+
+
+async def judge_item(
+    judge: Judge, item: Item, engine: Engine, *, occurrence: int = 0, retry: RetryPolicy | None = None
+) -> Judgment:
+    """What a judge answers: one judge call, or as many at once as it has votes, combined; errors as `judge_pair`."""
+    if judge.votes is None:
+        return await judge_pair(judge, item, engine, occurrence=occurrence, retry=retry)
+    try:
+        async with asyncio.TaskGroup() as group:
+            calls = [
+                group.create_task(judge_pair(judge, item, engine, occurrence=number, retry=retry))
+                for number in sample_numbers(judge.votes, occurrence)
+            ]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed  # as a single call would
+    return combine([call.result() for call in calls], judge.votes.combine, judge.task.scale, occurrence)
 
 
 async def complete_with_retry(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:

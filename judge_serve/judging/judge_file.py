@@ -8,10 +8,18 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge import Judge, ModelIdentity, Sampling, check_demonstrations, check_explanations
+from judge_serve.judging.judge import (
+    Judge,
+    ModelIdentity,
+    Sampling,
+    check_demonstrations,
+    check_explanations,
+    check_votes,
+)
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Task
+from judge_serve.judging.votes import Votes
 
 
 class JudgeFile(BaseModel):
@@ -22,6 +30,7 @@ class JudgeFile(BaseModel):
     task: Task = Task()
     program: Program
     sampling: Sampling = Sampling()
+    votes: Votes | None = None
 
     @model_validator(mode="after")
     def _check_demonstrations(self) -> JudgeFile:
@@ -31,13 +40,17 @@ class JudgeFile(BaseModel):
     def judge(self, model: ModelIdentity, mode: AnswerMode) -> Judge:
         """This judge on a model, in an answer mode.
 
-        Raises: RefusedInputError if a demonstration lacks the explanation that replies in the mode hold.
+        Raises: RefusedInputError if a demonstration lacks the explanation that replies in the mode hold, or votes would
+            all be the same.
         """
         try:
             check_explanations(self.program, mode)
+            check_votes(self.votes, self.sampling, mode)
         except ValueError as error:
             raise RefusedInputError(f"judge file: {error}") from error
-        return Judge(task=self.task, program=self.program, model=model, sampling=self.sampling, mode=mode)
+        return Judge(
+            task=self.task, program=self.program, model=model, sampling=self.sampling, mode=mode, votes=self.votes
+        )
 
 
 def load_judge_file(path: Path) -> JudgeFile:

@@ -33,7 +33,7 @@ class Judgment:
     """One judge call: exactly one of `rating` and `invalid_reason` is set.
 
     Attributes:
-        expected_rating: fractional rating, in `expected` mode only.
+        expected_rating: fractional rating, in mode `expected` and after a release's calibration.
         program: digest of the program that was judged with.
         occurrence: number of this repetition within a study.
         latency_s: seconds from first send to reply, retries included.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from judge_serve.judging.calibration import Calibration
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
+from judge_serve.judging.judgment import Judgment
 
 MAX_RELEASE_BYTES = 1_000_000
 SHORT_ID_CHARS = 12
@@ -22,6 +25,7 @@ class Release(BaseModel):
     """What is registered and deployed; equal content has an equal digest.
 
     Attributes:
+        calibration: turns what the judge answers into what people would have said; None leaves it as it is.
         parents: digests of the releases it was derived from.
         evidence: figures of baseline and winner on held-out data; empty for an unmeasured baseline.
     """
@@ -31,9 +35,27 @@ class Release(BaseModel):
     format_version: int = Field(1, ge=1, le=1)
     name: str = Field("relevance", pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
     judge: Judge
-    calibration: None = None
+    calibration: Calibration | None = None
     parents: tuple[str, ...] = ()
     evidence: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check_calibration(self) -> Release:
+        if self.calibration is not None and self.calibration.fitted_on.judge != self.judge.digest:
+            raise ValueError("the calibration was fitted for another judge; calibrate this one")
+        return self
+
+    def calibrated(self, judgment: Judgment) -> Judgment:
+        """What the release answers where its judge gave a judgment; apply it once, to what came from the judge.
+
+        `expected_rating` becomes the calibrated value and `rating` its rounding, in any mode. The raw reply and an
+        invalid judgment stay, and so does everything where the release has no calibration.
+        """
+        if self.calibration is None or judgment.value is None:
+            return judgment
+        scale = self.judge.task.scale
+        value = self.calibration.value(judgment.value, scale)
+        return replace(judgment, expected_rating=value, rating=scale.nearest(value))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Release:
         """A copy that takes its own digest."""

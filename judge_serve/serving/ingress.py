@@ -18,7 +18,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
-from judge_serve.judging import Engine, EngineError, Item, RefusedInputError, Release, judge_pair
+from judge_serve.judging import Engine, EngineError, Item, RefusedInputError, Release, judge_item
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.serving.engines import ServeHandleEngine
 from judge_serve.serving.http_api import (
@@ -96,8 +96,8 @@ class JudgeIngress:
     async def _judge(self, live: _Live, pair: JudgeRequest) -> JudgeAnswer:
         started = time.perf_counter()
         item = Item(pair.query, pair.document, digest_of_text(pair.query), digest_of_text(pair.document))
-        judgment = await judge_pair(live.release.judge, item, live.engine)
-        return to_answer(judgment, live.release, time.perf_counter() - started)
+        judgment = await judge_item(live.release.judge, item, live.engine)
+        return to_answer(live.release.calibrated(judgment), live.release, time.perf_counter() - started)
 
     @api.post("/v1/judge")
     async def judge(self, pair: JudgeRequest) -> JudgeAnswer:

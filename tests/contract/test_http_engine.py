@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
 import pickle
 import traceback
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from judge_serve.judging import EngineError, EngineReply, PromptTooLongError, RefusedInputError
+from judge_serve.judging import (
+    AnswerMode,
+    EngineError,
+    EngineReply,
+    Item,
+    Judge,
+    Judgment,
+    PromptTooLongError,
+    RefusedInputError,
+    judge_pair,
+)
 from judge_serve.serving.engines import HttpEngine, HttpEngineConfig
+from tests.builders import JUDGE
 from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
 
 KEY = "sk-very-secret-4711"
@@ -171,3 +185,45 @@ def test_http_json_that_is_no_completion_is_a_lasting_failure(endpoint, body):
     error = failure(endpoint, Answer(body))
     assert "answered without a chat completion" in str(error)
     assert not error.is_retryable
+
+
+# --- expected mode over HTTP ---
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        None,
+        {},
+        {"content": None},
+        {"content": []},
+        {"content": [{"token": "4", "logprob": -0.1}]},
+        {"content": [{"token": "4", "logprob": -0.1, "top_logprobs": []}]},
+    ],
+)
+def test_an_endpoint_without_token_probabilities_cannot_judge_in_expected_mode(endpoint, logprobs):
+    choice = {"message": {"content": "4"}, "finish_reason": "stop", "logprobs": logprobs}
+    endpoint.answer = Answer(json.dumps({"choices": [choice]}).encode())
+    judge = JUDGE.model_copy(update={"mode": AnswerMode.EXPECTED})
+    with pytest.raises(EngineError, match="returned no token probabilities, which mode 'expected' needs") as caught:
+        judge_over_http(endpoint, judge)
+    assert not caught.value.is_retryable
+    assert len(endpoint.received) == 1
+
+
+def test_expected_ratings_are_read_from_what_an_endpoint_sends(endpoint):
+    alternatives = ((" 4", math.log(0.3)), ("4", math.log(0.3)), ("2\n", math.log(0.2)), ("44", math.log(0.1)))
+    endpoint.answer = Answer(json.dumps(completion(replace(GOOD, first_token_logprobs=alternatives))).encode())
+    judgment = judge_over_http(endpoint, JUDGE.model_copy(update={"mode": AnswerMode.EXPECTED}))
+    assert judgment.expected_rating == pytest.approx((4 * 0.6 + 2 * 0.2) / 0.8)
+
+
+def judge_over_http(endpoint: Endpoint, judge: Judge) -> Judgment:
+    async def judge_once() -> Judgment:
+        engine = HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m"))
+        try:
+            return await judge_pair(judge, Item("q", "d", "q1", "d1"), engine)
+        finally:
+            await engine.close()
+
+    return asyncio.run(judge_once())

@@ -92,6 +92,22 @@ def test_what_helps_is_found_and_proven_step_by_step_on_the_test_split(session, 
     assert release.judge.program.sections == JUDGE_FILE.program.sections
 
 
+def test_a_calibrated_winner_is_fitted_on_train_beside_the_budget(session, dataset, folder, registry_home):
+    library = [Bullet(text="Stay calm.")]
+    adapted, config = adapt(session, dataset, folder, library, budget=600, calibrate=True)
+    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    winner = adapted.proof.winner.release
+    assert result["calls"] <= 600
+    assert result["calibration"]["calls"] == len(dataset.for_optimizers().train)
+    assert winner.calibration.fitted_on.judge == winner.judge.digest
+    assert result["calibration"]["before"]["nmse"] == result["baseline"]["nmse"] > result["winner"]["nmse"]
+    assert result["calibration"]["after"]["nmse"] == result["winner"]["nmse"]
+    assert winner.parents == (adapted.proof.baseline.release.digest,)
+    test = {e.item.document for e in dataset.by_split["test"]}
+    places = [place for place, document in enumerate(session.seen) if document.replace("&lt;", "<") in test]
+    assert places == list(range(len(session.seen) - 80, len(session.seen)))  # after the last of train
+
+
 def test_the_test_split_is_judged_after_the_search_and_opened_once(session, dataset, folder):
     adapted, _ = adapt(session, dataset, folder, LIBRARY)
     test = {e.item.document for e in dataset.by_split["test"]}

@@ -13,6 +13,7 @@ DOORS = {
     "ray.serve.llm": ("judge_serve/serving/models.py",),
     "ray.data": ("cluster/labeling.py",),
     "vllm": ("judge_serve/serving/models.py",),
+    "sklearn": ("optimize_workers/evidence/calibrating.py",),
     "torch": ("judge_serve/serving/embedded_model.py",),
     "transformers": ("judge_serve/serving/embedded_model.py",),
     "dspy": ("optimize_workers/optimizers/",),

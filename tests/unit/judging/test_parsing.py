@@ -359,6 +359,29 @@ def test_a_digit_with_and_without_space_counts_together():
     assert read_expected(log(("2", 0.25), (" 2", 0.25), ("4\n", 0.5)), SCALE).expected_rating == pytest.approx(3.0)
 
 
+def test_every_spelling_of_a_digit_adds_to_it_wherever_it_stands():
+    # 1 x (0.1 + 0.05 + 0.05) + 5 x (0.3 + 0.1) over 0.6
+    spellings = log(("5", 0.3), ("1", 0.1), ("\n5", 0.1), ("\u00a01", 0.05), ("\t1 ", 0.05), ("five", 0.4))
+    assert read_expected(spellings, SCALE).expected_rating == pytest.approx((1 * 0.2 + 5 * 0.4) / 0.6)
+
+
+def test_a_token_that_merges_digits_is_no_digit():
+    """ "44" and "4.5" may begin with a 4, but say another number."""
+    merged = log(("44", 0.3), ("4.", 0.2), ("45", 0.1), ("12", 0.2), ("2", 0.2))
+    assert read_expected(merged, SCALE) == (2.0, 2, None)
+
+
+def test_digits_beyond_the_alternatives_that_an_engine_returns_count_as_impossible():
+    words = [(f"word{number}", 0.04) for number in range(19)]
+    assert read_expected(log(("4", 0.2), *words), SCALE).expected_rating == 4.0
+
+
+def test_probability_outside_of_the_digits_changes_nothing():
+    sure = read_expected(log(("2", 0.25), ("4", 0.75)), SCALE)
+    vague = read_expected(log(("2", 0.001), ("4", 0.003), ("The", 0.9)), SCALE)
+    assert vague.expected_rating == pytest.approx(sure.expected_rating) == pytest.approx(3.5)
+
+
 @pytest.mark.parametrize(
     "token", ["", " ", "0", "6", "9", "45", "4.", "-4", "four", "\u0664", "\u2074", "\uff14", "\u2463", "4 5"]
 )

@@ -70,6 +70,10 @@ def test_the_digest_is_the_same_in_another_process():
     assert done.stdout.decode().strip() == RELEASE.digest
 
 
+def test_releases_of_earlier_versions_keep_their_digest():
+    assert RELEASE.digest == "71e5d0c55613b5a885e2ff8e9638ee69bb6404cb614e384f2c47d15bf0142293"
+
+
 def test_the_id_is_the_start_of_the_digest():
     assert RELEASE.id == RELEASE.digest[:12]
     assert len(RELEASE.digest) == 64
@@ -127,7 +131,7 @@ def test_what_is_no_release_document_is_refused(value):
         ({"name": "Bad Name"}, "name: "),
         ({"surprise": 1}, "surprise: Extra inputs"),
         ({"judge": {}}, r"judge\.program: "),
-        ({"calibration": {}}, "calibration: "),
+        ({"calibration": {}}, r"calibration\.curve: "),
     ],
 )
 def test_a_malformed_document_is_refused_naming_the_field(changes, message):

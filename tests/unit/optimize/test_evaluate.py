@@ -2,7 +2,7 @@
 
 import pytest
 
-from judge_serve.judging import EngineError, EngineReply, PromptTooLongError
+from judge_serve.judging import EngineError, EngineReply, Judge, PromptTooLongError, Sampling, Votes
 from judge_serve.judging.catalogue import Prices
 from optimize_workers.budget import Budget, BudgetExceededError
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall, are_recorded
@@ -176,3 +176,37 @@ def test_the_first_few_calls_show_how_the_model_counts_tokens():
     assert len(plane.evaluate(CALLS)) == 10
     assert plane._pool.waves == [4, 6]
     assert engine.calls == 10
+
+
+# --- votes ---
+
+
+VOTING = Judge(
+    program=PROGRAM, model=JUDGE.model, sampling=Sampling(temperature=0.7), votes=Votes(num_samples=3)
+)  # the scripted samples below follow the seed
+
+
+def by_seed(request):
+    return json_reply(1 + request.seed % 3)
+
+
+@pytest.mark.parametrize("store", [None, MemoryStore()])
+def test_votes_are_combined_in_the_order_of_the_calls_and_paid_for_one_by_one(store):
+    engine, budget = ScriptedEngine(by_seed), Budget(100)
+    plane = EvaluationPlane(VOTING, InProcessPool(engine), budget, store=store)
+    judgments = plane.answer(CALLS)
+    assert [(j.doc_id, j.rating, j.expected_rating) for j in judgments] == [
+        (call.example.item.doc_id, 2, 2.0) for call in CALLS
+    ]
+    assert engine.calls == budget.used == plane.counts.calls == 3 * len(CALLS)
+
+
+def test_single_samples_and_votes_share_what_is_recorded():
+    engine, store = ScriptedEngine(by_seed), MemoryStore()
+    plane = EvaluationPlane(VOTING, InProcessPool(engine), store=store)
+    assert ratings(plane.evaluate(CALLS)) == [1] * len(CALLS)
+    assert not are_recorded(CALLS, VOTING, store)
+    assert ratings(plane.answer(CALLS)) == [2] * len(CALLS)
+    assert engine.calls == 3 * len(CALLS)
+    assert are_recorded(CALLS, VOTING, store)
+    assert all(judgment.cached for judgment in EvaluationPlane(VOTING, None, store=store).answer(CALLS))
