@@ -99,6 +99,10 @@ def evaluate(
     mode: Mode = None,
     split: Annotated[Split | None, typer.Option()] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
+    rankings: Annotated[
+        str | None, typer.Option(help="Ranked lists of these pairs: their NDCG under human and judge labels.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Rank that NDCG stops at, 10 by default.")] = None,
     out: Out = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -117,7 +121,7 @@ def evaluate(
         "mode": mode,
         "split": split,
     }
-    flags |= {"limit": limit, "out": out, "resume": resume or None}
+    flags |= {"limit": limit, "rankings": rankings, "k": k, "out": out, "resume": resume or None}
     run_command(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
 

@@ -60,11 +60,18 @@ class RunConfig(CommandConfig):
 
 
 class EvaluateConfig(JudgeChoice, RunConfig):
-    """Config of `evaluate`."""
+    """Config of `evaluate`.
+
+    Attributes:
+        rankings: ranked lists of the judged pairs, to be evaluated under human and judge labels.
+        k: rank that their NDCG stops at.
+    """
 
     data: str
     split: str = Field("test", pattern=SPLIT_PATTERN)
     limit: int | None = Field(None, ge=1)
+    rankings: str | None = None
+    k: int = Field(10, ge=1)
 
 
 class OptimizeConfig(RunConfig):

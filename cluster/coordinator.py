@@ -27,8 +27,11 @@ from judge_serve.serving.home import home
 from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluate import JudgeCall, Pool, are_recorded
+from optimize_workers.evidence.ceiling import human_ceiling
+from optimize_workers.evidence.ranking import ranking_consequence
 from optimize_workers.ledger import Ledger
 from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.ranked_lists import load_rankings
 from optimize_workers.study import check_study
 
 
@@ -38,6 +41,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     release, choice = judge_to_run(config)
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
+    rankings = load_rankings(config.rankings) if config.rankings else None
     _note_data(dataset, progress)
     dataset.require_split(config.split)
     calls = [JudgeCall(release.judge.program, example) for example in examples]
@@ -53,6 +57,14 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         measured = measure_judge(release, examples, pool, progress, title, ledger)
     result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
+    scale = release.judge.task.scale
+    human = human_ceiling(examples, scale, {"judge": measured.judgments})
+    result |= {"human": human.as_dict()} if human else {}
+    if rankings:
+        consequence = ranking_consequence(rankings, measured.judgments, examples, scale, config.k)
+        result["ranking"] = consequence.as_dict() if consequence else None
+        if consequence is None:
+            progress.note(f"{config.rankings}: no query that all rankings list has a labelled document that gains")
     folder.write_judgments([("judge", release.id, measured.judgments, examples)])
     folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
     write_report(folder, "Evaluation", [("judge", measured)], result)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cluster.evidence_tables import human_line, luck_line, ranking_tables
 from optimize_workers.evidence.gate import GateConfig
 
 
@@ -37,6 +38,10 @@ def optimize_table(result: dict[str, Any]) -> None:
     compared = result["comparison"]
     low, high = compared["ci95"]
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    if result.get("luck"):
+        _print(luck_line(result["luck"]))
+    if "human" in result:
+        _print(human_line(result["human"]))
     if "waterfall" in result:
         _print(_steps_table(result))
     _ratings_line("winner", result["winner"])
@@ -51,6 +56,10 @@ def evaluate_table(result: dict[str, Any]) -> None:
     _ratings_line("judge", result)
     if result["invalid_reasons"]:
         _print("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
+    if "human" in result:
+        _print(human_line(result["human"]))
+    for part in ranking_tables(result["ranking"]) if result.get("ranking") else []:
+        _print(part)
 
 
 def status_table(result: dict[str, Any]) -> None:

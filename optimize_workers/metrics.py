@@ -143,8 +143,8 @@ def gold_of(examples: Sequence[Example]) -> FloatArray:
     return np.array([e.gold_rating for e in examples], dtype=np.float64)
 
 
-def quadratic_weighted_kappa(confusion: npt.NDArray[np.int64]) -> float | None:
-    """Cohen's kappa with quadratic weights from counts [human][judge]; None without any expected disagreement."""
+def quadratic_weighted_kappa(confusion: npt.NDArray[np.int64] | FloatArray) -> float | None:
+    """Cohen's kappa with quadratic weights from counts [one][other]; None without any expected disagreement."""
     counts = confusion.astype(np.float64)
     total = counts.sum()
     if total == 0:

@@ -14,7 +14,7 @@ method covers what it says, and there is no interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -47,25 +47,31 @@ class Groups:
         distinct, self._codes = np.unique(np.asarray(names), return_inverse=True)
         self.num_groups = len(distinct)
         self._seed = seed
-        self._num_resamples = num_resamples
+        self.num_resamples = num_resamples
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sums of each row of `values` (k, n) by group; shape (k, groups)."""
         return np.stack([np.bincount(self._codes, weights=row, minlength=self.num_groups) for row in values])
 
-    def resampled(self, sums: FloatArray) -> FloatArray:
-        """Sums over resamples of as many groups as there are, from sums by group (k, groups); shape (k, resamples)."""
+    def counts(self) -> Iterator[FloatArray]:
+        """How often each resample holds each group, in parts of shape (some resamples, groups)."""
         rng = np.random.default_rng(self._seed)
-        found = np.empty((len(sums), self._num_resamples))
         step = max(1, MAX_CELLS // self.num_groups)
         offsets = np.repeat(np.arange(step) * self.num_groups, self.num_groups)
-        by_group = np.ascontiguousarray(sums.T)
-        for start in range(0, self._num_resamples, step):
-            rows = min(step, self._num_resamples - start)
+        for start in range(0, self.num_resamples, step):
+            rows = min(step, self.num_resamples - start)
             draws = _draws(rng, rows * self.num_groups, self.num_groups)
             draws += offsets[: len(draws)]
-            counts = np.bincount(draws, minlength=len(draws)).reshape(rows, self.num_groups)
-            found[:, start : start + rows] = (counts.astype(np.float64) @ by_group).T
+            yield np.bincount(draws, minlength=len(draws)).reshape(rows, self.num_groups).astype(np.float64)
+
+    def resampled(self, sums: FloatArray) -> FloatArray:
+        """Sums over resamples of as many groups as there are, from sums by group (k, groups); shape (k, resamples)."""
+        found = np.empty((len(sums), self.num_resamples))
+        by_group = np.ascontiguousarray(sums.T)
+        start = 0
+        for counts in self.counts():
+            found[:, start : start + len(counts)] = (counts @ by_group).T
+            start += len(counts)
         return found
 
 
@@ -152,7 +158,7 @@ def _draws(rng: np.random.Generator, count: int, num_groups: int) -> npt.NDArray
 @cache
 def _expanded_tail(num_groups: int) -> float:
     """The share left out at each end, so that normal data get the width of a t-interval."""
-    from scipy.special import ndtr, stdtrit  # slow to import, and most commands take no interval
+    from scipy.special import ndtr, stdtrit  # type: ignore[import-untyped]  # slow to import
 
     reach = stdtrit(num_groups - 1, TAIL) * np.sqrt(num_groups / (num_groups - 1))
     return float(ndtr(reach))
