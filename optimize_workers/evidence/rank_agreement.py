@@ -69,7 +69,8 @@ def _agreement(taus: FloatArray, groups: Groups) -> Agreement:
 def _ratio(joint: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
     """Tau-b from sums over pairs: of the products of both signs, and of the signs that are not 0; NaN without any."""
     both = np.sqrt(first.astype(np.float64) * second)
-    return np.divide(joint, both, out=np.full(len(both), np.nan), where=both > 0)
+    taus: FloatArray = np.divide(joint, both, out=np.full(len(both), np.nan), where=both > 0)
+    return taus
 
 
 def _weighed(own: FloatArray, signs: FloatArray, times: FloatArray) -> FloatArray:
