@@ -103,6 +103,10 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Judge each example so often, to see the noise.")] = None,
     temperature: Annotated[float | None, typer.Option(help="In place of the judge file's temperature.")] = None,
+    rankings: Annotated[
+        str | None, typer.Option(help="Ranked lists of these pairs: their NDCG under human and judge labels.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Rank that NDCG stops at, 10 by default.")] = None,
     out: Out = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -121,7 +125,8 @@ def evaluate(
         "mode": mode,
         "split": split,
     }
-    flags |= {"limit": limit, "repeats": repeats, "temperature": temperature, "out": out, "resume": resume or None}
+    flags |= {"limit": limit, "repeats": repeats, "temperature": temperature, "rankings": rankings, "k": k}
+    flags |= {"out": out, "resume": resume or None}
     run_command(EvaluateConfig, flags, config, dry_run, as_json, run_evaluate, evaluate_table)
 
 

@@ -66,6 +66,8 @@ class EvaluateConfig(JudgeChoice, RunConfig):
     Attributes:
         repeats: how often each example is judged, to see the noise; once by default.
         temperature: in place of the judge file's.
+        rankings: ranked lists of the judged pairs, to be evaluated under human and judge labels.
+        k: rank that their NDCG stops at.
     """
 
     data: str
@@ -73,6 +75,8 @@ class EvaluateConfig(JudgeChoice, RunConfig):
     limit: int | None = Field(None, ge=1)
     repeats: int | None = Field(None, ge=2, le=MAX_SAMPLES)
     temperature: float | None = Field(None, ge=0.0, le=2.0)
+    rankings: str | None = None
+    k: int = Field(10, ge=1)
 
     @model_validator(mode="after")
     def _check_temperature(self) -> EvaluateConfig:

@@ -29,8 +29,11 @@ from judge_serve.serving.home import home
 from optimize_workers.bullets import Bullet
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluate import Pool, are_recorded
+from optimize_workers.evidence.ceiling import human_ceiling
+from optimize_workers.evidence.ranking import ranking_consequence
 from optimize_workers.ledger import Ledger
 from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.ranked_lists import load_rankings
 from optimize_workers.study import check_study
 
 
@@ -43,6 +46,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     check_repeats(release.judge, config)
     dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
+    rankings = load_rankings(config.rankings) if config.rankings else None
     _note_data(dataset, progress)
     dataset.require_split(config.split)
     calls = repeat_calls(release, examples, config.repeats or 1)
@@ -65,6 +69,14 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
     if repeated is not None:
         result["repeats"] = repeated.as_dict()
+    scale = release.judge.task.scale
+    human = human_ceiling(examples, scale, {"judge": measured.judgments})
+    result |= {"human": human.as_dict()} if human else {}
+    if rankings:
+        consequence = ranking_consequence(rankings, measured.judgments, examples, scale, config.k)
+        result["ranking"] = consequence.as_dict() if consequence else None
+        if consequence is None:
+            progress.note(f"{config.rankings}: no query that all rankings list has a labelled document that gains")
     rounds = repeated.rounds if repeated else [measured.judgments]
     folder.write_judgments([("judge", release.id, one, examples) for one in rounds])
     folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})

@@ -15,6 +15,9 @@ from cluster.run_folder import RunFolder
 from cluster.searching import Search
 from cluster.waterfall import selection_as_dict
 from optimize_workers.dataset import Dataset
+from optimize_workers.evidence.ceiling import human_ceiling
+from optimize_workers.evidence.comparison import compare_fully
+from optimize_workers.evidence.luck import selection_luck
 
 
 class Adapted(NamedTuple):
@@ -50,6 +53,7 @@ def finish_adaptation(
         "baseline": proof.baseline.as_dict(dataset, "test"),
         "winner": proof.winner.as_dict(dataset, "test"),
         "comparison": comparison_as_dict(proof.comparison),
+        **_evidence_of(adapted),
         "refusals": search.study.refusals,
         "test_openings": proof.test_openings,
         "release": release.id,
@@ -80,3 +84,23 @@ def finish_adaptation(
         over_calls=[(step.calls, step.figures) for step in course_of(search.study.trials)],
     )
     return result
+
+
+def _evidence_of(adapted: Adapted) -> dict[str, Any]:
+    """What stands beside the comparison in `result.json`: `differences`, `luck` and `human` where there are raters."""
+    (search, proof), judge = adapted, adapted.proof.baseline.release.judge
+    scale, examples = judge.task.scale, proof.winner.examples
+    first, second = proof.baseline.judgments, proof.winner.judgments
+    luck = selection_luck(
+        search.study.trials,
+        search.study.winner,
+        judge.program,
+        search.validation.examples,
+        proof.winner.figures.nmse,
+    )
+    human = human_ceiling(examples, scale, {"baseline": first, "winner": second})
+    return {
+        "differences": compare_fully(first, second, examples, scale).as_dict(),
+        "luck": luck.as_dict() if luck else None,
+        **({"human": human.as_dict()} if human else {}),
+    }

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cluster.evidence_tables import human_line, luck_line, ranking_tables
 from optimize_workers.evidence.gate import GateConfig
 
 
@@ -39,6 +40,10 @@ def optimize_table(result: dict[str, Any]) -> None:
     compared = result["comparison"]
     low, high = compared["ci95"]
     _print(f"NMSE difference {compared['delta_nmse']:+.1f} (95 % interval {low:+.1f} to {high:+.1f})")
+    if result.get("luck"):
+        _print(luck_line(result["luck"]))
+    if "human" in result:
+        _print(human_line(result["human"]))
     if "waterfall" in result:
         _print(_steps_table(result))
         for bullet in result["harmful"]:
@@ -72,6 +77,10 @@ def evaluate_table(result: dict[str, Any]) -> None:
         _print("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
     if "repeats" in result:
         _repeats_lines(result["repeats"])
+    if "human" in result:
+        _print(human_line(result["human"]))
+    for part in ranking_tables(result["ranking"]) if result.get("ranking") else []:
+        _print(part)
 
 
 def status_table(result: dict[str, Any]) -> None:

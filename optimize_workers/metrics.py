@@ -13,10 +13,9 @@ import numpy.typing as npt
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
+from optimize_workers.resampling import FloatArray, Interval, mean_interval
 
-FloatArray = npt.NDArray[np.float64]
 INVALID_LOSS = 100.0
-NUM_RESAMPLES = 2_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Figures:
         confusion: counts [human][judge] over valid judgments, lowest rating first.
         rating_counts: how often the judge gave each rating, by rating.
         exact, within_one: shares of valid judgments.
-        nmse_ci95: bootstrap interval of `nmse`, resampled by query.
+        nmse_ci95: bootstrap interval of `nmse`, resampled by query; 0 to 100 where queries are too few for one.
     """
 
     n: int
@@ -125,7 +124,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         invalid=len(judgments) - num_valid,
         invalid_reasons=dict(sorted(reasons.items())),
         nmse=total,
-        nmse_ci95=mean_interval(loss, [e.item.query_id for e in examples], seed),
+        nmse_ci95=nmse_interval(loss, [e.item.query_id for e in examples], seed),
         nmse_valid=float(loss[is_valid].mean()) if num_valid else None,
         nmse_rounded=float(rounded.mean()),
         nmse_constant=constant,
@@ -144,8 +143,8 @@ def gold_of(examples: Sequence[Example]) -> FloatArray:
     return np.array([e.gold_rating for e in examples], dtype=np.float64)
 
 
-def quadratic_weighted_kappa(confusion: npt.NDArray[np.int64]) -> float | None:
-    """Cohen's kappa with quadratic weights from counts [human][judge]; None without any expected disagreement."""
+def quadratic_weighted_kappa(confusion: npt.NDArray[np.int64] | FloatArray) -> float | None:
+    """Cohen's kappa with quadratic weights from counts [one][other]; None without any expected disagreement."""
     counts = confusion.astype(np.float64)
     total = counts.sum()
     if total == 0:
@@ -157,24 +156,9 @@ def quadratic_weighted_kappa(confusion: npt.NDArray[np.int64]) -> float | None:
     return 1.0 - float((weights * counts).sum()) / disagreement if disagreement > 0 else None
 
 
-def mean_interval(values: FloatArray, groups: Sequence[str], seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of a mean, whole groups (queries) resampled together."""
-    means = resampled_means(values[None, :], groups, seed)[0]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def resampled_means(
-    values: FloatArray, groups: Sequence[str], seed: int = 0, num_resamples: int = NUM_RESAMPLES
-) -> FloatArray:
-    """Means of each row of `values` (k, n) over resamples of whole groups; shape (k, num_resamples)."""
-    _, codes = np.unique(np.asarray(groups), return_inverse=True)
-    sizes = np.bincount(codes).astype(np.float64)
-    sums = np.stack([np.bincount(codes, weights=row) for row in values])
-    draws = np.random.default_rng(seed).integers(0, len(sizes), size=(num_resamples, len(sizes)))
-    times = np.stack([np.bincount(draw, minlength=len(sizes)) for draw in draws]).astype(np.float64)
-    means: FloatArray = (sums @ times.T) / (sizes @ times.T)
-    return means
+def nmse_interval(loss: FloatArray, queries: Sequence[str], seed: int = 0) -> Interval:
+    """95 % interval of the mean of losses (n,), by query; 0 to 100, which always holds, where queries are too few."""
+    return mean_interval(loss, queries, seed, (0.0, INVALID_LOSS)) or (0.0, INVALID_LOSS)
 
 
 def _check_lengths(judgments: Sequence[Judgment], gold_ratings: FloatArray) -> None:

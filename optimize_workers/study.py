@@ -33,7 +33,8 @@ MIN_VALIDITY = 0.9  # under it a candidate cannot win; below the gate's, which l
 class Trial:
     """One evaluation of a candidate: mean score and validity, both in [0, 1], over n examples of a split.
 
-    `calls` are the judge calls of the study up to it, of all that was decided upon.
+    `calls` are the judge calls of the study up to it, of all that was decided upon. `scores` are those of the single
+    examples, in memory only, where the trial is full.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Trial:
     origin: dict[str, Any] = field(default_factory=dict)
     split: str = "val"
     calls: int = 0
+    scores: tuple[float, ...] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """One line of `candidates.jsonl`."""
@@ -156,6 +158,7 @@ class Study:
             origin=origin,
             split=split,
             calls=self.budget.used if calls is None else calls,
+            scores=tuple(scores) if is_full else (),
         )
         self.trials.append(trial)
         self.on_trial(trial)
@@ -172,8 +175,7 @@ class Study:
         A candidate under `MIN_VALIDITY` cannot win, the baseline may stay with any validity.
         """
         full = [trial for trial in self.trials if trial.is_full]
-        baseline = self.judge.program.digest
-        able = [trial for trial in full if trial.validity >= MIN_VALIDITY or trial.program.digest == baseline]
+        able = able_trials(full, self.judge.program)
         best = max(full, key=_rank, default=None)
         winner = max(able, key=_rank, default=None)
         return StudyResult(
@@ -183,6 +185,14 @@ class Study:
             calls_saved=self.calls_saved,
             under_floor=best if best is not winner else None,
         )
+
+
+def able_trials(trials: Sequence[Trial], baseline: Program) -> list[Trial]:
+    """The full trials that may win: of the baseline, and of what is readable enough."""
+    own = baseline.digest
+    return [
+        trial for trial in trials if trial.is_full and (trial.validity >= MIN_VALIDITY or trial.program.digest == own)
+    ]
 
 
 def _rank(trial: Trial) -> tuple[float, int]:

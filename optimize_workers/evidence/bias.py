@@ -13,9 +13,8 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.disagreement import LENGTHS, lengths_of
 from optimize_workers.guardrails.wording import normalised, words_of
-from optimize_workers.metrics import FloatArray, mean_interval
+from optimize_workers.resampling import FloatArray, mean_interval
 
-MIN_FOR_INTERVAL = 5  # pairs; an interval of fewer says nothing
 OVERLAPS = ("none", "up to half", "more than half", "all")
 _AGE_WORDS = re.compile(
     r"\b(?:outdated|out of date|deprecated|obsolete|archived|superseded|legacy|retired|no longer|stale|expired|"
@@ -25,7 +24,7 @@ _AGE_WORDS = re.compile(
 
 
 class BiasRow(NamedTuple):
-    """Pairs of one kind: how many, mean of judge minus human in rating units, its 95 % interval by query."""
+    """Pairs of one kind: how many, mean of judge minus human in rating units, its 95 % interval if queries suffice."""
 
     name: str
     n: int
@@ -87,6 +86,5 @@ def _table(
         if members:
             own = gaps[members]
             queries = [examples[number].item.query_id for number in members]
-            interval = mean_interval(own, queries) if len(members) >= MIN_FOR_INTERVAL else None
-            rows.append(BiasRow(name, len(members), float(own.mean()), interval))
+            rows.append(BiasRow(name, len(members), float(own.mean()), mean_interval(own, queries)))
     return BiasTable(title, tuple(rows))

@@ -23,7 +23,7 @@ import numpy as np
 
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.comparison import compare
-from optimize_workers.metrics import gold_of, losses, mean_interval
+from optimize_workers.metrics import gold_of, losses, nmse_interval
 from optimize_workers.optimizers.bullet_judging import Chosen, SelectionJudging
 from optimize_workers.optimizers.bullet_pairs import PairSearch
 from optimize_workers.optimizers.bullet_race import Contender, Limits, Outcome, Race
@@ -285,7 +285,7 @@ class _Search:
                 bullets=tuple(self._texts[number] for number in contender.changed),
                 program=self._judging.program(contender.chosen),
                 nmse=float(loss.mean()),
-                ci95=mean_interval(loss, [example.item.query_id for example in examples]),
+                ci95=nmse_interval(loss, [example.item.query_id for example in examples]),
                 delta_nmse=compared.delta_nmse,
                 delta_ci95=compared.ci95,
                 calls=self._judging.spent,

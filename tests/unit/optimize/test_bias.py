@@ -21,9 +21,9 @@ def test_bias_overall_and_per_grade():
     assert [(row.name, row.n, row.mean_gap) for row in tables["human rating"]] == [("1", 2, 1.5), ("5", 1, -1.0)]
 
 
-def test_an_interval_needs_five_pairs():
-    assert tables_of([1.0] * 4, [2] * 4)["all"][0].ci95 is None
-    assert tables_of([1.0] * 5, [2] * 5)["all"][0].ci95 == (1.0, 1.0)
+def test_an_interval_needs_eight_queries():
+    assert tables_of([1.0] * 7, [2] * 7)["all"][0].ci95 is None
+    assert tables_of([1.0] * 8, [2] * 8)["all"][0].ci95 == (1.0, 1.0)
 
 
 def test_age_words_are_their_own_kind():
