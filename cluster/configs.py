@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from judge_serve.judging.catalogue import EMBEDDED, Prices, prices_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
+from optimize_workers.evidence.gate_config import GateConfig
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DEFAULT_JUDGE = EXAMPLES / "judge.toml"
@@ -78,6 +79,7 @@ class OptimizeConfig(RunConfig):
         limit: held-out examples that baseline and winner are compared on at most; 0 is all.
         bullets: file that optimizer `bullets` chooses from; the library by default.
         max_bullets: how many the program may hold in the end.
+        rules: limits of the gate.
     """
 
     data: str
@@ -94,6 +96,7 @@ class OptimizeConfig(RunConfig):
     limit: int = Field(200, ge=0)
     bullets: Path | None = None
     max_bullets: int | None = Field(None, ge=1)
+    rules: GateConfig = GateConfig()
 
     @model_validator(mode="after")
     def _check_bullets(self) -> OptimizeConfig:

@@ -108,7 +108,7 @@ def adapt_judge(
     """Search on train and val, then prove the winner on the test split; `bullets` as in `run_search`."""
     search = run_search(judge, dataset, session, ledger, folder, progress, config, bullets)
     made_by = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": search.budget.used}
-    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by)
+    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by, config.rules)
     return Adapted(search, proof)
 
 

@@ -30,7 +30,7 @@ from judge_serve.judging.release import Release
 from judge_serve.serving.home import home, models_dir
 from optimize_workers.dataset import Dataset, load_dataset, load_items
 from optimize_workers.evidence.comparison import compare
-from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.evidence.gate import GateEvidence, GateResult, HeldOut, check_gate
 
 QUICK_BUDGET = 60
 QUICK_EXAMPLES = 16
@@ -87,7 +87,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
             "expected_baseline": expected.baseline.as_dict(dataset, "test"),
             "release": deployed.release.id,
             "deployed_mode": str(deployed.release.judge.mode),
-            "deployed_gate": {"passed": gate.passed, "reasons": gate.reasons, "override": override},
+            "deployed_gate": {**gate.as_dict(), "override": override},
             "endpoint_answer": answer,
             "labels": labels["shards"][0],
             "test_openings": openings,
@@ -125,9 +125,12 @@ def _measure_expected(adapted: Adapted, dataset: Dataset, session: Session, prog
         for name, m in (("baseline", adapted.proof.baseline), ("winner", adapted.proof.winner))
     ]
     baseline, winner = measured
-    compared = compare(baseline.judgments, winner.judgments, winner.examples, winner.release.judge.task.scale)
+    scale = winner.release.judge.task.scale
+    compared = compare(baseline.judgments, winner.judgments, winner.examples, scale)
+    evidence = GateEvidence(pairs=HeldOut(winner.examples, winner.judgments, baseline.judgments, scale))
+    gate = check_gate(winner.figures, compared, refusal=adapted.search.refusal, evidence=evidence)
     proven = with_evidence(winner, baseline, compared, dataset, {"derived_from": adapted.proof.winner.release.digest})
-    return Expected(baseline, proven, check_gate(winner.figures, compared), chosen.figures.nmse)
+    return Expected(baseline, proven, gate, chosen.figures.nmse)
 
 
 def _in_expected(release: Release) -> Release:

@@ -53,7 +53,7 @@ def finish_adaptation(
         "refusals": search.study.refusals,
         "test_openings": proof.test_openings,
         "release": release.id,
-        "gate": {"passed": proof.gate.passed, "reasons": proof.gate.reasons},
+        "gate": proof.gate.as_dict(),
     }
     if search.study.selection:
         result |= selection_as_dict(search.study.selection, proof.steps, proof.overspent)

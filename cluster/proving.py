@@ -17,7 +17,7 @@ from judge_serve.judging.release import Release
 from optimize_workers.dataset import Dataset, draw_examples
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.diff_budget import changed_outside_bullets
-from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.evidence.gate import GateConfig, GateEvidence, GateResult, HeldOut, check_gate
 from optimize_workers.ledger import Ledger
 
 
@@ -46,10 +46,12 @@ def prove(
     progress: Progress,
     limit: int,
     made_by: dict[str, Any],
+    rules: GateConfig | None = None,
 ) -> Proof:
     """Open the test split and compare the baseline with the winner of a search on it.
 
-    `limit` is how many examples at most, 0 takes all; `made_by` is what the release says of its search.
+    `limit` is how many examples at most, 0 takes all; `made_by` is what the release says of its search; `rules` are
+    limits of the gate other than the usual ones.
     """
     name = judge.task.name
     test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))
@@ -78,7 +80,11 @@ def prove(
     selection = search.study.selection
     steps = measure_steps(selection.steps if selection else (), (baseline, winner), measure_step, judge.task.scale)
     overspent = changed_outside_bullets(judge, second.judge) if selection else None
-    gate = check_gate(winner.figures, compared, refusal=search.refusal, overspent=overspent)
+    evidence = GateEvidence(
+        pairs=HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale),
+        has_diff_budget=selection is not None,
+    )
+    gate = check_gate(winner.figures, compared, rules, search.refusal, overspent, evidence)
     proven = with_evidence(winner, baseline, compared, dataset, made_by)
     return Proof(baseline, proven, compared, gate, openings, steps, overspent)
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optimize_workers.evidence.gate import GateConfig
+from optimize_workers.evidence.gate_config import GateConfig
 
 
 def demo_table(result: dict[str, Any]) -> None:
@@ -194,12 +194,26 @@ def _ratings_line(name: str, figures: dict[str, Any]) -> None:
     _print(line)
 
 
+def rules_table(gate: dict[str, Any]) -> Table:
+    """Every rule of a gate with its limit, what was found, and why where it did not pass."""
+    table = Table("rule", "", title="gate", title_justify="left")
+    table.add_column("limit", justify="right")
+    table.add_column("found", justify="right")
+    table.add_column("")
+    for rule in gate["rules"]:
+        status = {"passed": "ok", "failed": "NO", "not_checked": "-"}[rule["status"]]
+        limit, found = ("" if rule[key] is None else f"{rule[key]:.4g}" for key in ("limit", "found"))
+        table.add_row(rule["name"].replace("_", " "), status, limit, found, Text(rule["reason"] or ""))
+    return table
+
+
 def _gate_line(gate: dict[str, Any]) -> None:
-    if gate["passed"]:
-        _print("gate       passed")
-        return
-    for reason in gate["reasons"]:
-        _print(f"gate       refused: {reason}")
+    if gate.get("rules"):
+        _print(rules_table(gate))
+    _print("gate       passed" if gate["passed"] else f"gate       refused, for {len(gate['reasons'])} reasons")
+    if not gate.get("rules"):
+        for reason in gate["reasons"]:
+            _print(f"gate       refused: {reason}")
     if gate.get("override"):
         _print(f"override   {gate['override']}")
 
