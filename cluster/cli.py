@@ -21,6 +21,7 @@ from cluster.configs import (
     OptimizeConfig,
     ServeConfig,
 )
+from cluster.gate_cli import gate
 from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
@@ -52,6 +53,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(gate)
 app.add_typer(ledger_app)
 app.command()(review)
 app.add_typer(bullets_app)

@@ -18,7 +18,7 @@ from cluster.lifecycle import LOOPBACK
 from cluster.measure import Measured, measure_judge
 from cluster.models import resolve_model
 from cluster.progress import Progress
-from cluster.proving import with_evidence
+from cluster.proving import record_of, with_evidence
 from cluster.registry import Registry
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
@@ -64,10 +64,11 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, optimize)
         expected = _measure_expected(adapted, dataset, session, progress)
         arms = [("baseline_expected", expected.baseline), ("winner_expected", expected.winner)]
-        result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms)
+        result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms, "demo")
         deployed, gate = _better_of(adapted, expected, progress)
         folder.write_text("release.json", deployed.release.to_json())
-        registered = registry.register(deployed.release, gate_passed=gate.passed, gate_reasons=gate.reasons)
+        record = record_of("demo", gate, deployed, dataset, (adapted.proof.baseline.release.id, "the baseline"))
+        registered = registry.register(deployed.release, gate=record)
         progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
         override = None if gate.passed else OVERRIDE
         if override:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from cluster.gate_record import GateRecord, figures_of
 from cluster.measure import Measured, measure_judge
 from cluster.progress import Progress
 from cluster.run_folder import RunFolder
@@ -80,10 +82,9 @@ def prove(
     selection = search.study.selection
     steps = measure_steps(selection.steps if selection else (), (baseline, winner), measure_step, judge.task.scale)
     overspent = changed_outside_bullets(judge, second.judge) if selection else None
-    evidence = GateEvidence(
-        pairs=HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale),
-        has_diff_budget=selection is not None,
-    )
+    evidence = GateEvidence(pairs=HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale))
+    if selection:
+        evidence = replace(evidence, no_diff_budget="")
     gate = check_gate(winner.figures, compared, rules, search.refusal, overspent, evidence)
     proven = with_evidence(winner, baseline, compared, dataset, made_by)
     return Proof(baseline, proven, compared, gate, openings, steps, overspent)
@@ -107,6 +108,25 @@ def _evidence_of(measured: Measured) -> dict[str, Any]:
     figures = measured.figures.as_dict()
     kept = ("n", "valid", "invalid", "nmse", "nmse_ci95", "nmse_valid", "nmse_constant", "skill", "qwk", "bias")
     return {key: figures[key] for key in kept}
+
+
+def record_of(
+    command: str, gate: GateResult, winner: Measured, dataset: Dataset, against: tuple[str, str] | None
+) -> GateRecord:
+    """What the registry keeps of an answer of the gate; `against` is the id and the role of the other judge."""
+    other, role = against or (None, "")
+    return GateRecord(
+        command=command,
+        passed=gate.passed,
+        reasons=tuple(gate.reasons),
+        rules=tuple(rule.as_dict() for rule in gate.rules),
+        against=other,
+        against_role=role,
+        fingerprint=dataset.fingerprint,
+        n=winner.figures.n,
+        queries=len({example.item.query_id for example in winner.examples}),
+        figures=figures_of(winner.figures.as_dict()),
+    )
 
 
 def comparison_as_dict(compared: Comparison) -> dict[str, Any]:

@@ -44,6 +44,18 @@ def optimize_table(result: dict[str, Any]) -> None:
     _gate_line(result["gate"])
 
 
+def gate_table(result: dict[str, Any]) -> None:
+    """The figures of the release and of what it was held against, and every rule."""
+    held = result["against"]["release"]
+    arms = [(f"{result['against']['role']} {held}", result["baseline"])] if held else []
+    arms.append((f"release {result['release']}", result["winner"]))
+    _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    if not held:
+        _print(f"no other judge: {result['against']['role']}")
+    _ratings_line("release", result["winner"])
+    _gate_line(result["gate"])
+
+
 def evaluate_table(result: dict[str, Any]) -> None:
     """The figures of one judge."""
     dataset = result["dataset"]

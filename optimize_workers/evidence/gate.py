@@ -39,13 +39,13 @@ class GateEvidence:
         pairs: the judgments; without them the rules that need them are not checked.
         against: what the judge is compared with, in words; where there is nothing, why.
         no_guardrails: why the guardrails were not asked; empty if they were.
-        has_diff_budget: whether only its bullets were to be chosen.
+        no_diff_budget: why it was not looked for changes beside its bullets; empty if it was.
     """
 
     pairs: HeldOut | None = None
     against: str = BASELINE
     no_guardrails: str = ""
-    has_diff_budget: bool = False
+    no_diff_budget: str = "it has none; only a choice of bullets has"
 
 
 _LITTLE = GateEvidence(no_guardrails="they were not asked")
@@ -85,8 +85,8 @@ def _text_rules(refusal: Refusal | None, overspent: str | None, evidence: GateEv
     else:
         said = f"the guardrails refuse its instruction: {refusal.reason} ({refusal.detail})" if refusal else None
         yield kept("guardrails", said)
-    if overspent is None and not evidence.has_diff_budget:
-        yield not_checked("diff_budget", "it has none; only a choice of bullets has")
+    if overspent is None and evidence.no_diff_budget:
+        yield not_checked("diff_budget", evidence.no_diff_budget)
     else:
         yield kept("diff_budget", f"more than the bullet block changed: {overspent}" if overspent else None)
 
