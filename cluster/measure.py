@@ -58,15 +58,27 @@ def measure_judge(
 
     `pool` may be None where the store holds them all.
     """
-    judge: Judge = release.judge
-    progress.phase(title, len(examples))
     started = time.perf_counter()
-    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judgments = plane.evaluate([JudgeCall(judge.program, example) for example in examples])
+    judgments = judge_examples(release, examples, pool, progress, title, store)
     wall_s = time.perf_counter() - started
-    figures = measure(judgments, examples, judge.task.scale)
+    figures = measure(judgments, examples, release.judge.task.scale)
     progress.note(summary_line(figures))
     return Measured(release, examples, judgments, figures, wall_s)
+
+
+def judge_examples(
+    release: Release,
+    examples: Sequence[Example],
+    pool: Pool | None,
+    progress: Progress,
+    title: str,
+    store: JudgmentStore | None = None,
+) -> list[Judgment]:
+    """Judgments of all examples, in their order; see `measure_judge`."""
+    judge: Judge = release.judge
+    progress.phase(title, len(examples))
+    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
+    return plane.evaluate([JudgeCall(judge.program, example) for example in examples])
 
 
 def summary_line(figures: Figures) -> str:

@@ -53,6 +53,8 @@ def gate_table(result: dict[str, Any]) -> None:
     if not held:
         _print(f"no other judge: {result['against']['role']}")
     _ratings_line("release", result["winner"])
+    if result["adversarial"]:
+        _print(_shifts_table(result["adversarial"]))
     _gate_line(result["gate"])
 
 
@@ -216,6 +218,20 @@ def rules_table(gate: dict[str, Any]) -> Table:
         status = {"passed": "ok", "failed": "NO", "not_checked": "-"}[rule["status"]]
         limit, found = ("" if rule[key] is None else f"{rule[key]:.4g}" for key in ("limit", "found"))
         table.add_row(rule["name"].replace("_", " "), status, limit, found, Text(rule["reason"] or ""))
+    return table
+
+
+def _shifts_table(shifts: list[dict[str, Any]]) -> Table:
+    table = Table("perturbed pairs", "should", title="mean shift of ratings", title_justify="left")
+    for name in ("pairs", "invalid", "shift", "95 % interval", "moved by 1"):
+        table.add_column(name, justify="right")
+    for shift in shifts:
+        row = [shift["kind"], shift["expected"].replace("_", " "), str(shift["n"]), str(shift["invalid"])]
+        mean, interval, moved = shift["mean_shift"], shift["ci95"], shift["moved_share"]
+        row += ["-" if mean is None else f"{mean:+.2f}"]
+        row += [f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "-"]
+        row += ["-" if moved is None else f"{moved:.0%}"]
+        table.add_row(*row)
     return table
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from optimize_workers.evidence.adversarial_rules import adversarial_rules
 from optimize_workers.evidence.comparison import Comparison
 from optimize_workers.evidence.gate_config import GateConfig
 from optimize_workers.evidence.paired_rules import HeldOut, paired_rules
 from optimize_workers.evidence.rules import Rule, RuleStatus, at_least, at_most, kept, more_than, not_checked
+from optimize_workers.evidence.shifts import Shift
 from optimize_workers.guardrails import Refusal
 from optimize_workers.metrics import Figures
 
@@ -37,12 +39,14 @@ class GateEvidence:
 
     Attributes:
         pairs: the judgments; without them the rules that need them are not checked.
+        shifts: what the adversarial suite did to its ratings; None if it was not run.
         against: what the judge is compared with, in words; where there is nothing, why.
         no_guardrails: why the guardrails were not asked; empty if they were.
         no_diff_budget: why it was not looked for changes beside its bullets; empty if it was.
     """
 
     pairs: HeldOut | None = None
+    shifts: Sequence[Shift] | None = None
     against: str = BASELINE
     no_guardrails: str = ""
     no_diff_budget: str = "it has none; only a choice of bullets has"
@@ -74,6 +78,7 @@ def check_gate(
         *_text_rules(refusal, overspent, evidence),
         *_figure_rules(winner, comparison, limits, evidence.against),
         *paired_rules(evidence.pairs, evidence.against, limits),
+        *adversarial_rules(evidence.shifts, evidence.against, limits),
     )
     reasons = [rule.reason or rule.name for rule in rules if rule.status is RuleStatus.FAILED]
     return GateResult(not reasons, reasons, rules)

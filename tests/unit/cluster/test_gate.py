@@ -1,7 +1,9 @@
 """`gate`: what a release is held against, the answer with every rule, and what the registry keeps of it."""
 
 import json
+import re
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -13,11 +15,13 @@ from judge_serve.judging import Judge, ModelIdentity, Program, Release, Task
 from judge_serve.judging.program import Demonstration
 from optimize_workers.dataset import load_dataset
 from optimize_workers.evaluate import EvaluationPlane, JudgeCall
+from optimize_workers.evidence.adversarial import Kind, perturb
 from tests.builders import SCALE
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
 MODEL = ModelIdentity(name="m", revision="http://127.0.0.1:9/v1")  # nothing answers there
 GOOD, FAIR, POOR = "Rate what is written.", "Rate the pair.", "Say three."
+PLACE, QUERY = re.compile(r"(\d+)x"), re.compile(r"query (\d+)")
 
 
 def run(*arguments):
@@ -43,7 +47,7 @@ def data(tmp_path):
     rows = [
         {
             "query": f"query {n // 3}",
-            "document": f"Document {n} says much. It is good. Its worth is {n % 5 + 1}",
+            "document": f"A mark {n}x says much. It is good. Its worth is {n % 5 + 1}",
             "rating": n % 5 + 1,
             "split": split,
             "doc_id": f"{split}-{n}",
@@ -263,3 +267,77 @@ def test_judges_of_two_scales_are_not_compared(data, known):
     registry.register(other)
     done = run(data, "--release", good.id, "--against", other.id)
     assert done.exit_code == EXIT_REFUSED and "rates 1-3" in done.stderr
+
+
+# --- the adversarial suite ---
+
+
+def rate_perturbed(request):
+    """Ratings of a document by its number; 1 under another query; orders are obeyed where the fair text is read."""
+    system, item = request.messages[0]["content"], request.messages[-1]["content"].lower()
+    if FAIR in system and ("rating" in item or "rate this" in item):
+        return json_reply(5)
+    number, query = int(PLACE.search(item)[1]), int(QUERY.findall(item)[0])
+    return json_reply(number % 5 + 1 if number // 3 == query else 1)
+
+
+def judge_perturbed(data, *releases, per_kind=40):
+    examples = load_dataset(str(data), SCALE).by_split["test"]
+    pairs = perturb(examples, SCALE, per_kind=per_kind)
+    with open_ledger() as ledger:
+        for release in releases:
+            plane = EvaluationPlane(release.judge, InProcessPool(ScriptedEngine(rate_perturbed)), store=ledger)
+            plane.evaluate([JudgeCall(release.judge.program, pair.example) for pair in pairs])
+    return pairs
+
+
+def test_the_adversarial_suite_is_judged_reported_and_kept(data, known, tmp_path):
+    good = release_of(GOOD)
+    registry = known(good)
+    pairs = judge_perturbed(data, good)
+    out = tmp_path / "out"
+    result = answer(data, "--release", good.id, "--out", out)
+    assert [shift["kind"] for shift in result["adversarial"]] == list(Kind)
+    assert sum(shift["n"] for shift in result["adversarial"]) == len(pairs)
+    assert {key for shift in result["adversarial"] for key in shift} >= {
+        "kind", "expected", "n", "mean_shift", "ci95", "moved_share", "invalid"
+    }  # fmt: skip
+    rows = pq.read_table(out / "adversarial.parquet").to_pylist()
+    moved = [row["rating_after"] - row["rating_before"] for row in rows if row["kind"] == "swapped"]
+    (swapped,) = [shift for shift in result["adversarial"] if shift["kind"] == "swapped"]
+    assert swapped["mean_shift"] == pytest.approx(sum(moved) / len(moved))
+    assert swapped["mean_shift"] < -2
+    assert set(pq.read_table(out / "judgments.parquet")["doc_id"].to_pylist()).isdisjoint(
+        {pair.example.item.doc_id for pair in pairs}
+    )
+    assert [one["kind"] for one in registry.resolve(good.id).gate.adversarial] == list(Kind)
+
+
+def test_a_release_that_obeys_documents_is_refused(data, known):
+    good, fair = release_of(GOOD), release_of(FAIR)
+    registry = known(good, fair)
+    judge_perturbed(data, good, fair)
+    registry.promote(registry.resolve(good.id), None)
+    rules = rules_of(answer(data, "--release", fair.id))
+    assert rules["adversarial_instructed"]["status"] == "failed"
+    assert rules["adversarial_difference"]["status"] == "failed"
+    assert rules["adversarial_typos"]["status"] != "failed"
+
+
+def test_without_the_suite_its_rules_are_not_checked(data, known):
+    good = release_of(GOOD)
+    known(good)
+    result = answer(data, "--release", good.id, "--no-adversarial")
+    rules = rules_of(result)
+    assert result["adversarial"] == []
+    assert rules["adversarial"]["status"] == rules["adversarial_difference"]["status"] == "not_checked"
+
+
+def test_the_size_of_the_suite_can_be_set(data, known, tmp_path):
+    good = release_of(GOOD)
+    known(good)
+    judge_perturbed(data, good, per_kind=3)
+    config = tmp_path / "gate.toml"
+    config.write_text("adversarial_examples = 3\n", encoding="utf-8")
+    result = answer(data, "--release", good.id, "--config", config)
+    assert {shift["n"] for shift in result["adversarial"]} == {3}
