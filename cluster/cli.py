@@ -177,11 +177,12 @@ def serve(
     mode: Mode = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
     port: Annotated[int | None, typer.Option()] = None,
+    force: Force = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Serve a judge over HTTP until Ctrl-C."""
+    """Serve a judge over HTTP until Ctrl-C; the champion where none is named."""
     from cluster.deploy import run_serve
     from cluster.tables import plain_table
 
@@ -192,6 +193,7 @@ def serve(
         "mode": mode,
         "host": host,
         "port": port,
+        "force": force,
     }
     run_command(ServeConfig, flags, config, dry_run, as_json, run_serve, plain_table)
 

@@ -41,12 +41,20 @@ class JudgeChoice(CommandConfig):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("release") is None:
-            return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
-        given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
-        if given:
-            raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
-        return values
+        return fill_in_judge(values)
+
+
+def fill_in_judge(values: dict[str, Any]) -> dict[str, Any]:
+    """The shipped judge on the embedded model where no release is named.
+
+    Raises: ValueError if a release is given with what it holds.
+    """
+    if values.get("release") is None:
+        return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
+    given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
+    if given:
+        raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
+    return values
 
 
 class RunConfig(CommandConfig):
@@ -180,10 +188,25 @@ class DemoConfig(CommandConfig):
 
 
 class ServeConfig(JudgeChoice):
-    """Config of `serve`."""
+    """Config of `serve`; `force` is the reason for serving a release to others that has not passed the gate.
+
+    Where neither release nor judge, model or mode is named, the champion is served if there is one.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8_000, ge=1, le=65_535)
+    force: str | None = Field(None, min_length=3)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        names_one = any(values.get(key) is not None for key in ("release", "model", "judge", "mode"))
+        return fill_in_judge(values) if names_one else values
+
+    @property
+    def names_nothing(self) -> bool:
+        """Whether it is left open what is served."""
+        return self.release is None and self.model is None and self.judge is None and self.mode is None
 
 
 class DeployConfig(CommandConfig):

@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judge_serve.judging.errors import RefusedInputError
 
 logger = logging.getLogger(__name__)
+Kept = TypeVar("Kept", bound=BaseModel)
 
 MAX_HISTORY = 20
 _FIGURES = ("nmse", "nmse_ci95", "validity", "nmse_valid", "nmse_constant", "skill", "bias", "qwk")
@@ -21,6 +22,21 @@ _FIGURES = ("nmse", "nmse_ci95", "validity", "nmse_valid", "nmse_constant", "ski
 def now() -> str:
     """This moment in UTC, ISO 8601 with seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Override(BaseModel):
+    """A command that went on without the gate's yes: when, which, and the reason that a person gave."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    date: str = Field(default_factory=now, max_length=40)
+    command: str = Field(max_length=40)
+    reason: str = Field(max_length=1_000)
+
+    @staticmethod
+    def dump_all(overrides: Sequence[Override]) -> str:
+        """As JSON, the latest ones only."""
+        return json.dumps([one.model_dump(mode="json") for one in overrides[-MAX_HISTORY:]])
 
 
 class GateSummary(BaseModel):
@@ -97,10 +113,19 @@ def read_record(text: str | None) -> GateRecord | None:
 
 def read_history(text: str | None) -> tuple[GateSummary, ...]:
     """Earlier answers as `GateSummary.dump_all` wrote them."""
+    return tuple(_read_all(GateSummary, text))
+
+
+def read_overrides(text: str | None) -> tuple[Override, ...]:
+    """Overrides as `Override.dump_all` wrote them."""
+    return tuple(_read_all(Override, text))
+
+
+def _read_all(kind: type[Kept], text: str | None) -> list[Kept]:
     if not text:
-        return ()
+        return []
     try:
-        return tuple(GateSummary.model_validate(one) for one in json.loads(text))
+        return [kind.model_validate(one) for one in json.loads(text)]
     except (ValueError, TypeError) as error:
-        logger.warning("the history of a gate in the registry cannot be read (%s)", type(error).__name__)
-        return ()
+        logger.warning("a list of %s in the registry cannot be read (%s)", kind.__name__, type(error).__name__)
+        return []

@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.gate_record import GateRecord, GateSummary, read_history, read_record
+from cluster.gate_record import GateRecord, GateSummary, Override, read_history, read_overrides, read_record
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 
 CHAMPION, PREVIOUS = "champion", "previous"
 DIGEST_TAG, GATE_TAG, GATE_REASONS_TAG, OVERRIDE_TAG = "digest", "gate.passed", "gate.reasons", "deploy.override"
-GATE_RECORD_TAG, GATE_HISTORY_TAG = "gate.record", "gate.history"
+GATE_RECORD_TAG, GATE_HISTORY_TAG, OVERRIDES_TAG = "gate.record", "gate.history", "overrides"
 MAX_TAG_CHARS = 4_000
+MAX_REASON_CHARS = 1_000
 MAX_DOCUMENT_CHARS = 90_000  # MLflow refuses tags of 100,000
 DEFAULT_NAME = "relevance"
 
@@ -47,6 +48,11 @@ class Registered(NamedTuple):
     def gate_history(self) -> tuple[GateSummary, ...]:
         """Earlier answers, oldest first."""
         return read_history(self.tags.get(GATE_HISTORY_TAG))
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """When the gate was overridden for this release, by which command and why; the latest ones."""
+        return read_overrides(self.tags.get(OVERRIDES_TAG))
 
 
 class Registry:
@@ -143,6 +149,13 @@ class Registry:
         self._client.set_prompt_alias(name, CHAMPION, registered.version)
         if override:
             self._tag(registered, OVERRIDE_TAG, override)
+            self.record_override(registered, "deploy", override)
+
+    def record_override(self, registered: Registered, command: str, reason: str) -> None:
+        """Remember that a command went on without the gate's yes, and why."""
+        known = self._require(registered.release.name, registered.release.digest)  # as it is now
+        override = Override(command=command, reason=reason[:MAX_REASON_CHARS])
+        self._tag(known, OVERRIDES_TAG, Override.dump_all([*known.overrides, override]), MAX_DOCUMENT_CHARS)
 
     def log_run(
         self,

@@ -35,8 +35,8 @@ def run_command(
     show: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any] | None:
     """Resolve the config, run, print; known errors become one line and an exit status."""
-    from cluster.deploy import GateRefusedError
     from cluster.lifecycle import ServingFailedError
+    from cluster.passing import GateRefusedError
     from judge_serve.serving.embedded_model import ModelCacheError
     from optimize_workers.ledger import LedgerError
 

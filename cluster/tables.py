@@ -76,7 +76,10 @@ def status_table(result: dict[str, Any]) -> None:
         state = "ready" if endpoint["ready"] else f"not ready ({endpoint.get('reason', 'no release')})"
         _print(f"endpoint   {endpoint['url']} {state}, release {endpoint.get('release')}")
     for alias, release in sorted(result["aliases"].items()):
-        _print(f"{alias}  {release}")
+        passed = result["gates"][release]
+        _print(f"{alias}  {release}, " + ("gate passed" if passed else "gate NOT passed"))
+    for one in result["overrides"]:
+        _print(f"override   {one['release']}: {one['command']}, {one['date'][:10]}: {one['reason']}")
 
 
 def doctor_table(result: dict[str, Any]) -> None:
