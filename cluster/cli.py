@@ -22,6 +22,7 @@ from cluster.configs import (
     OptimizeConfig,
     ServeConfig,
 )
+from cluster.gate_cli import gate
 from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
@@ -53,6 +54,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(gate)
 app.add_typer(ledger_app)
 app.command()(review)
 app.command(name="calibrate")(calibrate_command)
@@ -187,11 +189,12 @@ def serve(
     mode: Mode = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
     port: Annotated[int | None, typer.Option()] = None,
+    force: Force = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Serve a judge over HTTP until Ctrl-C."""
+    """Serve a judge over HTTP until Ctrl-C; the champion where none is named."""
     from cluster.deploy import run_serve
     from cluster.tables import plain_table
 
@@ -202,6 +205,7 @@ def serve(
         "mode": mode,
         "host": host,
         "port": port,
+        "force": force,
     }
     run_command(ServeConfig, flags, config, dry_run, as_json, run_serve, plain_table)
 

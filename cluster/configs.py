@@ -12,6 +12,7 @@ from judge_serve.judging.catalogue import EMBEDDED, Prices, prices_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.votes import MAX_SAMPLES
+from optimize_workers.evidence.gate_config import GateConfig
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DEFAULT_JUDGE = EXAMPLES / "judge.toml"
@@ -41,12 +42,20 @@ class JudgeChoice(CommandConfig):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("release") is None:
-            return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
-        given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
-        if given:
-            raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
-        return values
+        return fill_in_judge(values)
+
+
+def fill_in_judge(values: dict[str, Any]) -> dict[str, Any]:
+    """The shipped judge on the embedded model where no release is named.
+
+    Raises: ValueError if a release is given with what it holds.
+    """
+    if values.get("release") is None:
+        return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
+    given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
+    if given:
+        raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
+    return values
 
 
 class RunConfig(CommandConfig):
@@ -97,6 +106,7 @@ class OptimizeConfig(RunConfig):
         bullets: file that optimizer `bullets` chooses from; the library by default.
         max_bullets: how many may be chosen, beyond those that the judge holds already.
         calibrate: calibrate the winner on train before the test split is opened, with judge calls beside the budget.
+        rules: limits of the gate.
     """
 
     data: str
@@ -114,6 +124,7 @@ class OptimizeConfig(RunConfig):
     bullets: Path | None = None
     max_bullets: int | None = Field(None, ge=1)
     calibrate: bool = False
+    rules: GateConfig = GateConfig()
 
     @model_validator(mode="after")
     def _check_bullets(self) -> OptimizeConfig:
@@ -160,6 +171,41 @@ class AblateConfig(CommandConfig):
     limit: int | None = Field(None, ge=1)
 
 
+class GateRunConfig(CommandConfig):
+    """Config of `gate`.
+
+    Attributes:
+        against: release to compare with; by default the champion of its name, else its parent.
+        model: where the model of the release is, needed for a folder only.
+        adversarial: whether perturbed pairs are judged too.
+        adversarial_examples: pairs of each adversarial kind at most.
+        limit: held-out examples at most; all by default.
+        rules: limits of the gate.
+        out: folder of the run; without it nothing is written but the registry.
+    """
+
+    data: str
+    release: str
+    against: str | None = None
+    model: str | None = None
+    adversarial: bool = True
+    adversarial_examples: int = Field(40, ge=1)
+    limit: int | None = Field(None, ge=1)
+    rules: GateConfig = GateConfig()
+    out: Path | None = None
+    resume: bool = False
+
+    @model_validator(mode="after")
+    def _check_resume(self) -> GateRunConfig:
+        if self.resume and self.out is None:
+            raise ValueError("--resume needs --out, the folder of the run that it goes on with")
+        return self
+
+    def saved(self) -> dict[str, Any]:
+        """What the folder keeps and a resumed run must repeat."""
+        return self.model_dump(mode="json", exclude={"resume"})
+
+
 class DemoConfig(CommandConfig):
     """Config of `demo`."""
 
@@ -170,10 +216,25 @@ class DemoConfig(CommandConfig):
 
 
 class ServeConfig(JudgeChoice):
-    """Config of `serve`."""
+    """Config of `serve`; `force` is the reason for serving a release to others that has not passed the gate.
+
+    Where neither release nor judge, model or mode is named, the champion is served if there is one.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8_000, ge=1, le=65_535)
+    force: str | None = Field(None, min_length=3)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        names_one = any(values.get(key) is not None for key in ("release", "model", "judge", "mode"))
+        return fill_in_judge(values) if names_one else values
+
+    @property
+    def names_nothing(self) -> bool:
+        """Whether it is left open what is served."""
+        return self.release is None and self.model is None and self.judge is None and self.mode is None
 
 
 class DeployConfig(CommandConfig):

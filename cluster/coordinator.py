@@ -145,7 +145,9 @@ def adapt_judge(
         calibrating = calibrate_on_train(winner, dataset, examples, session.pool, ledger, progress)
         counts = calibrating.counts
         progress.note(f"{counts.calls} judge calls beside the budget, {counts.cached} of them answered by the ledger")
-    proof = prove(judge, search, dataset, session, ledger, folder, progress, config.limit, made_by, calibrating)
+    proof = prove(
+        judge, search, dataset, session, ledger, folder, progress, config.limit, made_by, calibrating, config.rules
+    )
     return Adapted(search, proof)
 
 

@@ -25,7 +25,7 @@ from cluster.lifecycle import LOOPBACK
 from cluster.measure import Measured, measure_judge
 from cluster.models import resolve_model
 from cluster.progress import Progress
-from cluster.proving import with_evidence
+from cluster.proving import record_of, with_evidence
 from cluster.registry import Registry
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
@@ -37,7 +37,7 @@ from judge_serve.judging.release import Release
 from judge_serve.serving.home import home, models_dir
 from optimize_workers.dataset import Dataset, load_dataset, load_items
 from optimize_workers.evidence.comparison import compare
-from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.evidence.gate import GateEvidence, GateResult, HeldOut, check_gate
 
 QUICK_BUDGET = 60
 QUICK_EXAMPLES = 16
@@ -75,10 +75,11 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         expected = _measure_expected(adapted, dataset, session, progress, num_fitted)
         arms = [("baseline_expected", expected.baseline), ("winner_expected", expected.winner)]
         arms.append(("winner_calibrated", expected.calibrated))
-        result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms)
+        result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms, "demo")
         deployed, gate = _better_of(adapted, expected, progress)
         folder.write_text("release.json", deployed.release.to_json())
-        registered = registry.register(deployed.release, gate_passed=gate.passed, gate_reasons=gate.reasons)
+        record = record_of("demo", gate, deployed, dataset, (adapted.proof.baseline.release.id, "the baseline"))
+        registered = registry.register(deployed.release, gate=record)
         progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
         override = None if gate.passed else OVERRIDE
         if override:
@@ -100,7 +101,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
             "calibration": expected.calibration,
             "release": deployed.release.id,
             "deployed_mode": str(deployed.release.judge.mode),
-            "deployed_gate": {"passed": gate.passed, "reasons": gate.reasons, "override": override},
+            "deployed_gate": {**gate.as_dict(), "override": override},
             "endpoint_answer": answer,
             "labels": labels["shards"][0],
             "test_openings": openings,
@@ -141,10 +142,12 @@ def _measure_expected(
         for name, m in (("baseline", adapted.proof.baseline), ("winner", adapted.proof.winner))
     )
     calibrated = measure_applied(made, winner, progress)
-    compared = compare(baseline.judgments, calibrated.judgments, calibrated.examples, release.judge.task.scale)
+    scale = release.judge.task.scale
+    compared = compare(baseline.judgments, calibrated.judgments, calibrated.examples, scale)
     made_by = {"derived_from": adapted.proof.winner.release.digest, "calibration": evidence_of(made.fitted)}
     proven = with_evidence(calibrated, baseline, compared, dataset, made_by)
-    gate = check_gate(calibrated.figures, compared)
+    evidence = GateEvidence(pairs=HeldOut(winner.examples, calibrated.judgments, baseline.judgments, scale))
+    gate = check_gate(calibrated.figures, compared, refusal=adapted.search.refusal, evidence=evidence)
     shown = calibration_as_dict(made, winner, calibrated)
     return Expected(baseline, winner, proven, shown, gate, chosen.figures.nmse)
 

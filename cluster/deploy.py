@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import httpx
 
 from cluster.configs import DeployConfig, ServeConfig
-from cluster.failures import GateRefusedError, ServingFailedError
-from cluster.judge_choice import judge_to_run
+from cluster.failures import ServingFailedError
+from cluster.judge_choice import choice_for, judge_to_run
 from cluster.lifecycle import (
     APP_NAME,
     INGRESS,
@@ -22,12 +22,14 @@ from cluster.lifecycle import (
     local_ray,
     serve_config,
 )
+from cluster.models import ModelChoice
+from cluster.passing import check_gate_passed, check_may_be_served
 from cluster.progress import Progress
-from cluster.registry import DEFAULT_NAME, PREVIOUS, Registered, Registry
+from cluster.registry import CHAMPION, DEFAULT_NAME, PREVIOUS, Registered, Registry
 from cluster.serve_state import ServeState, clear_state, read_state, started_at, write_state
 from cluster.session import check_gpus, prepare_models
 from cluster.signals import stop_on_signals
-from cluster.stores import resolve_release
+from cluster.stores import has_registry, resolve_release
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.auth import load_api_keys
@@ -36,6 +38,7 @@ from judge_serve.serving.served_model import ServedModel
 
 ROLLBACK = "rollback"  # the reason under which a former champion passes again
 LIVE_TIMEOUT_S = 60.0
+MAX_SHOWN_OVERRIDES = 10
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
@@ -56,7 +59,7 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
     running = read_state(home())
     if running is not None:
         raise RefusedInputError(f"'serve' runs already at {running.url} (process {running.pid}); stop it first")
-    release, choice = judge_to_run(config)
+    release, choice = _judge_to_serve(config, progress)
     if choice.served is None:
         raise RefusedInputError(f"{choice.identity.name} is an endpoint already; serve hosts open-weight models")
     check_port_is_free(config.host, config.port)
@@ -86,6 +89,28 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
     return {"release": release.id, "url": state.url}
 
 
+def _judge_to_serve(config: ServeConfig, progress: Progress) -> tuple[Release, ModelChoice]:
+    """The release or judge that is named; where nothing is, the champion, and without one the shipped judge."""
+    reference = config.release
+    if reference is None and config.names_nothing and has_registry():
+        champion = Registry(home()).champion_of(DEFAULT_NAME)
+        if champion is not None:
+            progress.note(f"serving the champion {champion.release.id}; --model or --judge serve another judge")
+            reference = f"{DEFAULT_NAME}@{CHAMPION}"
+    if reference is None:
+        release, choice = judge_to_run(config)
+        progress.note(f"no gate has seen judge {release.id}; register and gate it before its ratings are relied on")
+        return release, choice
+    registry = Registry(home())
+    registered = resolve_release(reference, registry)
+    choice = choice_for(registered.release, config.model)
+    is_loopback = config.host in _LOOPBACK_HOSTS
+    check_may_be_served(registered, config.force, is_loopback=is_loopback, progress=progress)
+    if config.force and not registered.gate_passed:
+        registry.record_override(registered, "serve", config.force)
+    return registered.release, choice
+
+
 def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
     """Make a release the champion of the running endpoint."""
     registry = Registry(home())
@@ -109,9 +134,9 @@ def run_rollback(force: str | None, progress: Progress) -> dict[str, Any]:
 
 
 def run_status() -> dict[str, Any]:
-    """What runs, and what the registry calls champion and previous."""
+    """What runs, what the registry calls champion and previous, what the gate said of them, the last overrides."""
     state = read_state(home())
-    status: dict[str, Any] = {"home": str(home()), "endpoint": None, "aliases": {}}
+    status: dict[str, Any] = {"home": str(home()), "endpoint": None, "aliases": {}, "gates": {}, "overrides": []}
     if state is not None:
         status["endpoint"] = {"url": state.url, "pid": state.pid, "models": [m.name for m in state.models]}
         try:
@@ -124,17 +149,10 @@ def run_status() -> dict[str, Any]:
     for entry in Registry(home()).releases():
         for alias in entry.aliases:
             status["aliases"][f"{entry.release.name}@{alias}"] = entry.release.id
+            status["gates"][entry.release.id] = entry.gate_passed
+        status["overrides"] += [{"release": entry.release.id, **one.model_dump()} for one in entry.overrides]
+    status["overrides"] = sorted(status["overrides"], key=lambda one: str(one["date"]))[-MAX_SHOWN_OVERRIDES:]
     return status
-
-
-def check_gate_passed(registered: Registered, force: str | None) -> None:
-    """Raise GateRefusedError unless the gate passed this release or a reason overrides it."""
-    if registered.gate_passed or force:
-        return
-    said = registered.tags.get("gate.reasons", "no gate has seen this release")
-    raise GateRefusedError(
-        f"release {registered.release.id} has not passed the gate: {said}; override with --force REASON"
-    )
 
 
 def deploy_release(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cluster.configs import OptimizeConfig
 from cluster.measure import Measured
-from cluster.proving import Proof, comparison_as_dict
+from cluster.proving import Proof, comparison_as_dict, record_of
 from cluster.registry import Registry
 from cluster.report.course import course_of
 from cluster.report.html import write_report
@@ -34,10 +34,12 @@ def finish_adaptation(
     registry: Registry,
     config: OptimizeConfig,
     more_arms: Sequence[tuple[str, Measured]] = (),
+    command: str = "optimize",
 ) -> dict[str, Any]:
     """Write the run's files, register the winner, log to MLflow; returns the content of `result.json`.
 
-    `more_arms` are further judges measured on the same examples; they stand in `judgments.parquet` and the report.
+    `more_arms` are further judges measured on the same examples; they stand in `judgments.parquet` and the report;
+    `command` is what the gate's record names.
     """
     search, proof = adapted
     release = proof.winner.release
@@ -57,7 +59,7 @@ def finish_adaptation(
         "refusals": search.study.refusals,
         "test_openings": proof.test_openings,
         "release": release.id,
-        "gate": {"passed": proof.gate.passed, "reasons": proof.gate.reasons},
+        "gate": proof.gate.as_dict(),
     }
     if proof.calibration:
         result["calibration"] = proof.calibration
@@ -67,7 +69,11 @@ def finish_adaptation(
     folder.write_text("release.json", release.to_json())
     folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
     write_report(folder, f"Optimization with {config.optimizer}", arms, result, search.study)
-    registry.register(release, gate_passed=proof.gate.passed, gate_reasons=proof.gate.reasons)
+    baseline = proof.baseline.release
+    if baseline.digest != release.digest:
+        registry.register(baseline)  # so that a later gate, or a reader, finds what it was made from
+    against = (baseline.id, "the baseline")
+    registry.register(release, gate=record_of(command, proof.gate, proof.winner, dataset, against))
     registry.log_run(
         f"optimize {config.optimizer} {release.judge.model.name}",
         {"optimizer": config.optimizer, "seed": config.seed, "budget": config.budget, "release": release.id},

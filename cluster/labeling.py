@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.configs import LabelConfig
-from cluster.deploy import check_gate_passed
 from cluster.judge_choice import choice_for
+from cluster.passing import check_gate_passed
 from cluster.progress import Progress
+from cluster.registry import Registered, Registry
 from cluster.run_folder import RunFolder
 from cluster.session import open_session
 from cluster.stores import open_ledger, resolve_release
@@ -40,7 +41,8 @@ LABEL_SCHEMA: list[Any] = [
 def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     """Label a data set with a release; returns the content of `result.json`."""
     RunFolder.check(config.out)
-    registered = resolve_release(config.release)
+    registry = Registry(home())
+    registered = resolve_release(config.release, registry)
     check_gate_passed(registered, config.force)
     release = registered.release
     rows = load_items(config.input)
@@ -50,10 +52,24 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
         folder = RunFolder.create(config.out, config.model_dump(mode="json"))
         with open_ledger() as ledger:
             ledger.record_run(str(folder.path.resolve()), "label")  # so that `ledger forget` finds the shards
+        override = config.force if not registered.gate_passed else None
+        if override:
+            registry.record_override(registered, "label", override)
         result = label_rows(rows, release, session.pool, folder.path, progress)
-    result["override"] = config.force if not registered.gate_passed else None
+    result["override"] = override
+    result["gate"] = shown_gate(registered)
     folder.write_json("result.json", result)
     return result
+
+
+def shown_gate(registered: Registered) -> dict[str, Any]:
+    """What the gate has said of a release, for those who use its labels."""
+    gate = registered.gate
+    return {
+        "passed": registered.gate_passed,
+        "date": gate.date if gate else None,
+        "reasons": list(gate.reasons) if gate else ["no gate has seen this release"],
+    }
 
 
 def label_rows(

@@ -60,16 +60,12 @@ def measure_judge(
 
     `pool` may be None where the store holds them all.
     """
-    judge: Judge = release.judge
-    progress.phase(title, len(examples) * len(sample_numbers(judge.votes)))
     started = time.perf_counter()
-    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judged = plane.answer([JudgeCall(judge.program, example) for example in examples])
-    judgments = [release.calibrated(judgment) for judgment in judged]
+    judgments, counts = judge_examples(release, examples, pool, progress, title, store)
     wall_s = time.perf_counter() - started
-    figures = measure(judgments, examples, judge.task.scale)
+    figures = measure(judgments, examples, release.judge.task.scale)
     progress.note(summary_line(figures))
-    return Measured(release, examples, judgments, figures, wall_s, plane.counts)
+    return Measured(release, examples, judgments, figures, wall_s, counts)
 
 
 def remeasure(release: Release, measured: Measured, progress: Progress) -> Measured:
@@ -78,6 +74,22 @@ def remeasure(release: Release, measured: Measured, progress: Progress) -> Measu
     figures = measure(judgments, measured.examples, release.judge.task.scale)
     progress.note(f"calibrated: {summary_line(figures)}")
     return measured._replace(release=release, judgments=judgments, figures=figures)
+
+
+def judge_examples(
+    release: Release,
+    examples: Sequence[Example],
+    pool: Pool | None,
+    progress: Progress,
+    title: str,
+    store: JudgmentStore | None = None,
+) -> tuple[list[Judgment], Counts]:
+    """Judgments of all examples, in their order, and what they cost; see `measure_judge`."""
+    judge: Judge = release.judge
+    progress.phase(title, len(examples) * len(sample_numbers(judge.votes)))
+    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
+    judged = plane.answer([JudgeCall(judge.program, example) for example in examples])
+    return [release.calibrated(judgment) for judgment in judged], plane.counts
 
 
 def summary_line(figures: Figures) -> str:

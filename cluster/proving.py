@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cluster.calibration import Calibrating, calibration_as_dict, evidence_of, measure_applied
+from cluster.gate_record import GateRecord, figures_of
 from cluster.measure import Measured, measure_judge
 from cluster.progress import Progress
 from cluster.run_folder import RunFolder
@@ -18,7 +20,7 @@ from judge_serve.judging.release import Release
 from optimize_workers.dataset import Dataset, draw_examples
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.diff_budget import changed_outside_bullets
-from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.evidence.gate import GateConfig, GateEvidence, GateResult, HeldOut, check_gate
 from optimize_workers.ledger import Ledger
 
 
@@ -49,11 +51,12 @@ def prove(
     limit: int,
     made_by: dict[str, Any],
     calibrating: Calibrating | None = None,
+    rules: GateConfig | None = None,
 ) -> Proof:
     """Open the test split and compare the baseline with the winner of a search on it.
 
     `limit` is how many examples at most, 0 takes all; `made_by` is what the release says of its search;
-    `calibrating` is the winner's calibration, fitted before.
+    `calibrating` is the winner's calibration, fitted before; `rules` are limits of the gate other than the usual ones.
     """
     name = judge.task.name
     test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))
@@ -87,7 +90,10 @@ def prove(
     selection = search.study.selection
     steps = measure_steps(selection.steps if selection else (), (baseline, plain), measure_step, judge.task.scale)
     overspent = changed_outside_bullets(judge, second.judge) if selection else None
-    gate = check_gate(winner.figures, compared, refusal=search.refusal, overspent=overspent)
+    evidence = GateEvidence(pairs=HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale))
+    if selection:
+        evidence = replace(evidence, no_diff_budget="")
+    gate = check_gate(winner.figures, compared, rules, search.refusal, overspent, evidence)
     proven = with_evidence(winner, baseline, compared, dataset, made_by)
     return Proof(baseline, proven, compared, gate, openings, steps, overspent, calibration)
 
@@ -110,6 +116,25 @@ def _evidence_of(measured: Measured) -> dict[str, Any]:
     figures = measured.figures.as_dict()
     kept = ("n", "valid", "invalid", "nmse", "nmse_ci95", "nmse_valid", "nmse_constant", "skill", "qwk", "bias")
     return {key: figures[key] for key in kept}
+
+
+def record_of(
+    command: str, gate: GateResult, winner: Measured, dataset: Dataset, against: tuple[str, str] | None
+) -> GateRecord:
+    """What the registry keeps of an answer of the gate; `against` is the id and the role of the other judge."""
+    other, role = against or (None, "")
+    return GateRecord(
+        command=command,
+        passed=gate.passed,
+        reasons=tuple(gate.reasons),
+        rules=tuple(rule.as_dict() for rule in gate.rules),
+        against=other,
+        against_role=role,
+        fingerprint=dataset.fingerprint,
+        n=winner.figures.n,
+        queries=len({example.item.query_id for example in winner.examples}),
+        figures=figures_of(winner.figures.as_dict()),
+    )
 
 
 def comparison_as_dict(compared: Comparison) -> dict[str, Any]:

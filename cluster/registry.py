@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cluster.gate_record import GateRecord, GateSummary, Override, read_history, read_overrides, read_record
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 
 CHAMPION, PREVIOUS = "champion", "previous"
 DIGEST_TAG, GATE_TAG, GATE_REASONS_TAG, OVERRIDE_TAG = "digest", "gate.passed", "gate.reasons", "deploy.override"
+GATE_RECORD_TAG, GATE_HISTORY_TAG, OVERRIDES_TAG = "gate.record", "gate.history", "overrides"
 MAX_TAG_CHARS = 4_000
+MAX_REASON_CHARS = 1_000
+MAX_DOCUMENT_CHARS = 90_000  # MLflow refuses tags of 100,000
 DEFAULT_NAME = "relevance"
 
 
@@ -34,6 +38,21 @@ class Registered(NamedTuple):
     def gate_passed(self) -> bool:
         """Whether a gate said yes."""
         return self.tags.get(GATE_TAG) == "true"
+
+    @property
+    def gate(self) -> GateRecord | None:
+        """The last answer of a gate, None if no gate has seen the release or its record cannot be read."""
+        return read_record(self.tags.get(GATE_RECORD_TAG))
+
+    @property
+    def gate_history(self) -> tuple[GateSummary, ...]:
+        """Earlier answers, oldest first."""
+        return read_history(self.tags.get(GATE_HISTORY_TAG))
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """When the gate was overridden for this release, by which command and why; the latest ones."""
+        return read_overrides(self.tags.get(OVERRIDES_TAG))
 
 
 class Registry:
@@ -64,8 +83,15 @@ class Registry:
         scheme, separator, rest = self.uri.partition("://")
         return scheme + separator + rest.rpartition("@")[2]
 
-    def register(self, release: Release, *, gate_passed: bool | None, gate_reasons: list[str]) -> Registered:
-        """Store a release once; a known one only gets the new gate result."""
+    def register(
+        self,
+        release: Release,
+        *,
+        gate_passed: bool | None = None,
+        gate_reasons: Sequence[str] = (),
+        gate: GateRecord | None = None,
+    ) -> Registered:
+        """Store a release once; a known one only gets the new gate result, as a record or in short."""
         known = self._find(release.name, release.digest)
         if known is None:
             self._mlflow.genai.register_prompt(
@@ -75,10 +101,19 @@ class Registry:
                 tags={DIGEST_TAG: release.digest},
             )
             known = self._require(release.name, release.digest)
-        if gate_passed is not None:
-            self._tag(known, GATE_TAG, str(gate_passed).lower())
-            self._tag(known, GATE_REASONS_TAG, "; ".join(gate_reasons) or "none")
+        if gate is None and gate_passed is not None:
+            gate = GateRecord(passed=gate_passed, reasons=tuple(gate_reasons))
+        if gate is not None:
+            self._record_gate(known, gate)
         return self._require(release.name, release.digest)
+
+    def _record_gate(self, known: Registered, gate: GateRecord) -> None:
+        if (before := known.gate) is not None:
+            history = GateSummary.dump_all([*known.gate_history, before.summary()])
+            self._tag(known, GATE_HISTORY_TAG, history, MAX_DOCUMENT_CHARS)
+        self._tag(known, GATE_RECORD_TAG, gate.dump(MAX_DOCUMENT_CHARS), MAX_DOCUMENT_CHARS)
+        self._tag(known, GATE_REASONS_TAG, "; ".join(gate.reasons) or "none")
+        self._tag(known, GATE_TAG, str(gate.passed).lower())  # last: what deploy and label ask for
 
     def resolve(self, reference: str) -> Registered:
         """Find a release by digest prefix, `alias` or `name@alias`.
@@ -101,6 +136,10 @@ class Registry:
         names = [prompt.name for prompt in self._mlflow.genai.search_prompts()]
         return [entry for name in names for entry in self._versions(name)]
 
+    def champion_of(self, name: str) -> Registered | None:
+        """The release of this name that is deployed, if one is."""
+        return self._find_alias(name, CHAMPION)
+
     def promote(self, registered: Registered, override: str | None) -> None:
         """Make a release the champion; the one before becomes `previous`."""
         name = registered.release.name
@@ -110,6 +149,13 @@ class Registry:
         self._client.set_prompt_alias(name, CHAMPION, registered.version)
         if override:
             self._tag(registered, OVERRIDE_TAG, override)
+            self.record_override(registered, "deploy", override)
+
+    def record_override(self, registered: Registered, command: str, reason: str) -> None:
+        """Remember that a command went on without the gate's yes, and why."""
+        known = self._require(registered.release.name, registered.release.digest)  # as it is now
+        override = Override(command=command, reason=reason[:MAX_REASON_CHARS])
+        self._tag(known, OVERRIDES_TAG, Override.dump_all([*known.overrides, override]), MAX_DOCUMENT_CHARS)
 
     def log_run(
         self,
@@ -185,6 +231,6 @@ class Registry:
             entries.append(Registered(release, str(full.version), tuple(full.aliases), dict(full.tags)))
         return entries
 
-    def _tag(self, registered: Registered, key: str, value: str) -> None:
+    def _tag(self, registered: Registered, key: str, value: str, most: int = MAX_TAG_CHARS) -> None:
         name = registered.release.name
-        self._client.set_prompt_version_tag(name, registered.version, key, value[:MAX_TAG_CHARS])
+        self._client.set_prompt_version_tag(name, registered.version, key, value[:most])

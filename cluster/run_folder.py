@@ -145,6 +145,10 @@ class RunFolder:
                 texts[*pair, nth] = _example_row(example)
         self._write_table("examples.parquet", pa.Table.from_pylist(list(texts.values())))
 
+    def write_rows(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows of equal keys as a Parquet table."""
+        self._write_table(name, pa.Table.from_pylist(list(rows)))
+
     def _write_table(self, name: str, table: pa.Table) -> None:
         scratch = self.path / f".{name}.tmp"
         pq.write_table(table, scratch)

@@ -29,6 +29,11 @@ def open_ledger() -> Iterator[Ledger]:
         ledger.close()
 
 
+def has_registry() -> bool:
+    """Whether there is a registry already; asking an empty one would make it, which takes seconds."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (home() / "mlflow.db").is_file()
+
+
 def study_journal(run_folder: Path) -> Path:
     """Where an optimizer keeps the journal of a run's study: in the home, one per run folder."""
     digest = digest_of_text(str(run_folder.resolve()))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.evidence_tables import human_line, luck_line, ranking_tables
-from optimize_workers.evidence.gate import GateConfig
+from optimize_workers.evidence.gate_config import GateConfig
 
 
 def demo_table(result: dict[str, Any]) -> None:
@@ -68,6 +68,20 @@ def calibrate_table(result: dict[str, Any]) -> None:
     _gate_line(result["gate"])
 
 
+def gate_table(result: dict[str, Any]) -> None:
+    """The figures of the release and of what it was held against, and every rule."""
+    held = result["against"]["release"]
+    arms = [(f"{result['against']['role']} {held}", result["baseline"])] if held else []
+    arms.append((f"release {result['release']}", result["winner"]))
+    _print(_figures_table(f"{result['winner']['dataset']['n']} held-out pairs", arms))
+    if not held:
+        _print(f"no other judge: {result['against']['role']}")
+    _ratings_line("release", result["winner"])
+    if result["adversarial"]:
+        _print(_shifts_table(result["adversarial"]))
+    _gate_line(result["gate"])
+
+
 def evaluate_table(result: dict[str, Any]) -> None:
     """The figures of one judge."""
     dataset = result["dataset"]
@@ -92,7 +106,10 @@ def status_table(result: dict[str, Any]) -> None:
         state = "ready" if endpoint["ready"] else f"not ready ({endpoint.get('reason', 'no release')})"
         _print(f"endpoint   {endpoint['url']} {state}, release {endpoint.get('release')}")
     for alias, release in sorted(result["aliases"].items()):
-        _print(f"{alias}  {release}")
+        passed = result["gates"][release]
+        _print(f"{alias}  {release}, " + ("gate passed" if passed else "gate NOT passed"))
+    for one in result["overrides"]:
+        _print(f"override   {one['release']}: {one['command']}, {one['date'][:10]}: {one['reason']}")
 
 
 def doctor_table(result: dict[str, Any]) -> None:
@@ -249,7 +266,9 @@ def _repeats_lines(repeats: dict[str, Any]) -> None:
     _print(table)
 
 
-def _interval(bounds: list[float], sign: str = "") -> str:
+def _interval(bounds: list[float] | None, sign: str = "") -> str:
+    if bounds is None:
+        return "too few queries"
     return f"{bounds[0]:{sign}.1f} to {bounds[1]:{sign}.1f}"
 
 
@@ -265,12 +284,40 @@ def _calibration_lines(calibration: dict[str, Any]) -> None:
         _print(f"mean distance of answers from human ratings, in bins: {before:.2f} before, {after:.2f} after")
 
 
+def rules_table(gate: dict[str, Any]) -> Table:
+    """Every rule of a gate with its limit, what was found, and why where it did not pass."""
+    table = Table("rule", "", title="gate", title_justify="left")
+    table.add_column("limit", justify="right")
+    table.add_column("found", justify="right")
+    table.add_column("")
+    for rule in gate["rules"]:
+        status = {"passed": "ok", "failed": "NO", "not_checked": "-"}[rule["status"]]
+        limit, found = ("" if rule[key] is None else f"{rule[key]:.4g}" for key in ("limit", "found"))
+        table.add_row(rule["name"].replace("_", " "), status, limit, found, Text(rule["reason"] or ""))
+    return table
+
+
+def _shifts_table(shifts: list[dict[str, Any]]) -> Table:
+    table = Table("perturbed pairs", "should", title="mean shift of ratings", title_justify="left")
+    for name in ("pairs", "invalid", "shift", "95 % interval", "moved by 1"):
+        table.add_column(name, justify="right")
+    for shift in shifts:
+        row = [shift["kind"], shift["expected"].replace("_", " "), str(shift["n"]), str(shift["invalid"])]
+        mean, interval, moved = shift["mean_shift"], shift["ci95"], shift["moved_share"]
+        row += ["-" if mean is None else f"{mean:+.2f}"]
+        row += [f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "-"]
+        row += ["-" if moved is None else f"{moved:.0%}"]
+        table.add_row(*row)
+    return table
+
+
 def _gate_line(gate: dict[str, Any]) -> None:
-    if gate["passed"]:
-        _print("gate       passed")
-        return
-    for reason in gate["reasons"]:
-        _print(f"gate       refused: {reason}")
+    if gate.get("rules"):
+        _print(rules_table(gate))
+    _print("gate       passed" if gate["passed"] else f"gate       refused, for {len(gate['reasons'])} reasons")
+    if not gate.get("rules"):
+        for reason in gate["reasons"]:
+            _print(f"gate       refused: {reason}")
     if gate.get("override"):
         _print(f"override   {gate['override']}")
 

@@ -158,7 +158,7 @@ def _draws(rng: np.random.Generator, count: int, num_groups: int) -> npt.NDArray
 @cache
 def _expanded_tail(num_groups: int) -> float:
     """The share left out at each end, so that normal data get the width of a t-interval."""
-    from scipy.special import ndtr, stdtrit  # type: ignore[import-untyped]  # slow to import
+    from scipy.special import ndtr, stdtrit  # slow to import
 
     reach = stdtrit(num_groups - 1, TAIL) * np.sqrt(num_groups / (num_groups - 1))
     return float(ndtr(reach))

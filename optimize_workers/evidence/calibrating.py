@@ -21,7 +21,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.reliability import Reliability, equal_count_bins, reliability, reliability_as_dict
-from optimize_workers.metrics import FloatArray
+from optimize_workers.resampling import FloatArray
 
 MIN_PAIRS = 20  # readable pairs under which nothing is fitted
 MIN_QUERIES = 3

@@ -15,7 +15,8 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from judge_serve.judging.votes import Combine, combine
-from optimize_workers.metrics import FloatArray, gold_of, losses, mean_interval
+from optimize_workers.metrics import gold_of, losses
+from optimize_workers.resampling import FloatArray, Interval, mean_interval
 
 Answer = Callable[[Judgment], Judgment]
 
@@ -38,12 +39,15 @@ class Spread(NamedTuple):
 
 
 class Combined(NamedTuple):
-    """NMSE of k repeats combined, and its difference from a single one (below 0 is better), with 95 % intervals."""
+    """NMSE of k repeats combined, and its difference from a single one (below 0 is better).
+
+    The 95 % intervals are None where the queries are too few for one.
+    """
 
     nmse: float
-    nmse_ci95: tuple[float, float]
+    nmse_ci95: Interval | None
     delta_nmse: float
-    ci95: tuple[float, float]
+    ci95: Interval | None
 
 
 class Repeats(NamedTuple):
@@ -136,7 +140,7 @@ def _mean_losses(
 def _shown(found: Combined) -> dict[str, Any]:
     return {
         "nmse": found.nmse,
-        "nmse_ci95": list(found.nmse_ci95),
+        "nmse_ci95": list(found.nmse_ci95) if found.nmse_ci95 else None,
         "delta_nmse": found.delta_nmse,
-        "ci95": list(found.ci95),
+        "ci95": list(found.ci95) if found.ci95 else None,
     }

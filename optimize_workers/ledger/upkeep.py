@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, case, delete, func, select, text, update
 
 from judge_serve.judging.parsing import storable
+from optimize_workers.derived_ids import MARK, is_derived_from
 from optimize_workers.ledger.database import Database
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.reflections import delete_reflections
@@ -106,9 +107,8 @@ def export(database: Database, path: Path) -> int:
 
 
 def forget(database: Database, doc_id: str) -> Forgotten:
-    """Empty a document's texts in the store; figures stay, and a judgment still answers for its key."""
-    emptied = update(judgments).where(judgments.c.doc_id == doc_id)
-    emptied = emptied.values(
+    """Empty the texts of a document, and of what was made of it; figures stay, a judgment still answers for its key."""
+    emptied = update(judgments).values(
         raw_reply="",
         explanation=case((judgments.c.explanation.is_(None), None), else_=""),
         is_forgotten=True,
@@ -116,7 +116,8 @@ def forget(database: Database, doc_id: str) -> Forgotten:
     shown = select(reflection_documents.c.key).where(reflection_documents.c.doc_id == doc_id)
 
     def empty(connection: Connection) -> Forgotten:
-        num_judgments = connection.execute(emptied).rowcount
+        ids = [doc_id, *(made for made in _derived_ids(connection) if is_derived_from(made, doc_id))]
+        num_judgments = connection.execute(emptied.where(judgments.c.doc_id.in_(ids))).rowcount
         keys = list(connection.execute(shown).scalars())
         num_reflections = delete_reflections(connection, reflections.c.key.in_(keys))
         return Forgotten(num_judgments, num_reflections, empty_review_events(connection, doc_id))
@@ -124,6 +125,12 @@ def forget(database: Database, doc_id: str) -> Forgotten:
     forgotten = database.write(empty)
     _tidy(database)
     return forgotten
+
+
+def _derived_ids(connection: Connection) -> list[str]:
+    """Ids of all documents that were made of others."""
+    made = select(judgments.c.doc_id).where(judgments.c.doc_id.contains(MARK)).distinct()
+    return list(connection.execute(made).scalars())
 
 
 def _counted(connection: Connection) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from judge_serve.judging import Judgment
+from optimize_workers.derived_ids import derived_id
 from optimize_workers.ledger import Forgotten, LedgerError, Reflection
 from tests.builders import make_judgment
 from tests.contract.ledger.keys import FULL, key_of, numbered, stored
@@ -181,6 +182,23 @@ def test_forgetting_what_nobody_knows_changes_nothing(ledger):
     stored(ledger, FULL)
     assert ledger.forget("other") == Forgotten(0, 0)
     assert stored(ledger, FULL).raw_reply == FULL.raw_reply
+
+
+def test_forgetting_a_document_forgets_what_was_made_of_it(ledger):
+    made = [
+        derived_id("d1", "stuffed"),
+        derived_id("d1", "padded", "other"),
+        derived_id("other", "padded", "d1"),
+        derived_id("other", "padded", "d"),
+        derived_id("d", "stuffed"),
+        derived_id("D1", "stuffed"),
+        "d11",
+    ]
+    entries = [(key_of(number), replace(FULL, doc_id=doc_id)) for number, doc_id in enumerate(made)]
+    ledger.add(entries, revision="r")
+    assert ledger.forget("d1") == Forgotten(3, 0)
+    found = ledger.find([key for key, _ in entries])
+    assert [found[key].raw_reply == "" for key, _ in entries] == [True] * 3 + [False] * 4
 
 
 def test_forgetting_reaches_what_waits_to_be_stored(ledger):

@@ -229,7 +229,8 @@ def test_status_tells_what_answers(endpoint):
 
 def test_status_without_an_endpoint_says_so(registry_home):
     done = run("status", "--json")
-    assert json.loads(done.stdout) == {"home": str(registry_home), "endpoint": None, "aliases": {}}
+    told = json.loads(done.stdout)
+    assert told == {"home": str(registry_home), "endpoint": None, "aliases": {}, "gates": {}, "overrides": []}
 
 
 def test_status_of_an_endpoint_that_does_not_answer(registry_home, taken_port):

@@ -67,7 +67,8 @@ def test_the_same_seed_gives_the_same_interval():
 
 def test_a_good_winner_passes():
     winner = measure(PERFECT, EXAMPLES, SCALE)
-    assert check_gate(winner, BETTER) == (True, [])
+    passed, reasons, _ = check_gate(winner, BETTER)
+    assert (passed, reasons) == (True, [])
 
 
 def test_a_winner_that_is_as_good_as_the_baseline_passes():
@@ -96,7 +97,7 @@ def test_no_skill_over_the_constant_answer_is_a_reason(skill, shown):
 
 @pytest.mark.parametrize(("bias", "shown"), [(0.8, "+0.80"), (-0.8, "-0.80")])
 def test_a_bias_is_a_reason_in_both_directions(bias, shown):
-    assert reasons(bias=bias) == [f"bias {shown} is beyond 0.75 rating units"]
+    assert reasons(bias=bias) == [f"bias {shown} is beyond 0.5 rating units"]
 
 
 def test_a_collapsed_judge_is_refused():
@@ -127,6 +128,6 @@ def test_the_largest_share_of_nothing_is_0():
 
 def test_an_instruction_that_the_guardrails_refuse_does_not_pass():
     refusal = Refusal("copied_text", "a passage of a document")
-    passed, reasons = check_gate(measure(PERFECT, EXAMPLES, SCALE), BETTER, refusal=refusal)
+    passed, reasons, _ = check_gate(measure(PERFECT, EXAMPLES, SCALE), BETTER, refusal=refusal)
     assert not passed
     assert reasons == ["the guardrails refuse its instruction: copied_text (a passage of a document)"]

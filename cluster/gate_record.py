@@ -1,0 +1,131 @@
+"""What the registry keeps of a gate: date, data, against what, every rule; and of earlier answers a summary."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from judge_serve.judging.errors import RefusedInputError
+
+logger = logging.getLogger(__name__)
+Kept = TypeVar("Kept", bound=BaseModel)
+
+MAX_HISTORY = 20
+_FIGURES = ("nmse", "nmse_ci95", "validity", "nmse_valid", "nmse_constant", "skill", "bias", "qwk")
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601 with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Override(BaseModel):
+    """A command that went on without the gate's yes: when, which, and the reason that a person gave."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    date: str = Field(default_factory=now, max_length=40)
+    command: str = Field(max_length=40)
+    reason: str = Field(max_length=1_000)
+
+    @staticmethod
+    def dump_all(overrides: Sequence[Override]) -> str:
+        """As JSON, the latest ones only."""
+        return json.dumps([one.model_dump(mode="json") for one in overrides[-MAX_HISTORY:]])
+
+
+class GateSummary(BaseModel):
+    """An earlier answer in short."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    date: str = Field(default_factory=now, max_length=40)
+    passed: bool
+    command: str = Field("", max_length=40)
+    against: str | None = Field(None, max_length=100)
+    fingerprint: str | None = Field(None, max_length=100)
+    n: int | None = Field(None, ge=0)
+
+    @staticmethod
+    def dump_all(summaries: Sequence[GateSummary]) -> str:
+        """As JSON, the latest ones only."""
+        return json.dumps([one.model_dump(mode="json") for one in summaries[-MAX_HISTORY:]])
+
+
+class GateRecord(GateSummary):
+    """An answer of the gate about one release.
+
+    Attributes:
+        date: when, in UTC.
+        command: what asked: `gate`, `optimize`, `demo`; empty where it did not say.
+        against: id of the release that it was compared with; None if there was none.
+        against_role: what that release is (`champion`, `parent`, `baseline`, `--against`).
+        fingerprint: of the data; n and queries are the held-out examples.
+        rules: name, status, limit, found and reason of each.
+        adversarial: shift per kind, empty if no perturbed pair was judged.
+        figures: of the release on these examples.
+        imported_from: where an imported result was made, and when it came here.
+    """
+
+    reasons: tuple[str, ...] = ()
+    against_role: str = Field("", max_length=40)
+    queries: int | None = Field(None, ge=0)
+    rules: tuple[dict[str, Any], ...] = ()
+    adversarial: tuple[dict[str, Any], ...] = ()
+    figures: dict[str, Any] = {}
+    imported_from: str | None = Field(None, max_length=200)
+
+    def summary(self) -> GateSummary:
+        """The answer in short."""
+        return GateSummary.model_validate(self.model_dump(include=set(GateSummary.model_fields)))
+
+    def dump(self, most: int) -> str:
+        """As JSON of at most so many characters.
+
+        Raises: RefusedInputError if it is longer, which honest ones are not.
+        """
+        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=True, allow_nan=False)
+        if len(text) > most:
+            raise RefusedInputError(f"the gate result has {len(text)} characters, at most {most} can be kept")
+        return text
+
+
+def figures_of(figures: dict[str, Any]) -> dict[str, Any]:
+    """What a record keeps of a judge's figures."""
+    return {key: figures[key] for key in _FIGURES}
+
+
+def read_record(text: str | None) -> GateRecord | None:
+    """A record as `dump` wrote it; None where there is none or it cannot be read."""
+    if not text:
+        return None
+    try:
+        return GateRecord.model_validate_json(text)
+    except ValidationError as error:
+        logger.warning("a gate result in the registry cannot be read (%d errors)", error.error_count())
+        return None
+
+
+def read_history(text: str | None) -> tuple[GateSummary, ...]:
+    """Earlier answers as `GateSummary.dump_all` wrote them."""
+    return tuple(_read_all(GateSummary, text))
+
+
+def read_overrides(text: str | None) -> tuple[Override, ...]:
+    """Overrides as `Override.dump_all` wrote them."""
+    return tuple(_read_all(Override, text))
+
+
+def _read_all(kind: type[Kept], text: str | None) -> list[Kept]:
+    if not text:
+        return []
+    try:
+        return [kind.model_validate(one) for one in json.loads(text)]
+    except (ValueError, TypeError) as error:
+        logger.warning("a list of %s in the registry cannot be read (%s)", kind.__name__, type(error).__name__)
+        return []

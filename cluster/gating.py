@@ -1,0 +1,90 @@
+"""`gate`: a release held against the rules on the test split, the answer kept beside it in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from cluster.arms import Arm, MeasuredArm, measure_arms
+from cluster.configs import GateRunConfig
+from cluster.gate_output import Gated, record_of_gated, result_of, write_run
+from cluster.gate_reference import Reference, TextFindings, findings_of, lineage_of, reference_of
+from cluster.judge_choice import choice_for
+from cluster.progress import Progress
+from cluster.registry import Registry
+from cluster.run_folder import RunFolder
+from cluster.stores import open_ledger, resolve_release
+from judge_serve.judging.release import Release
+from judge_serve.serving.home import home
+from optimize_workers.dataset import draw_examples, load_dataset
+from optimize_workers.evidence.adversarial import Perturbed, perturb
+from optimize_workers.evidence.comparison import compare
+from optimize_workers.evidence.gate import HeldOut, check_gate
+from optimize_workers.evidence.shifts import shifts_of
+
+
+def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
+    """Measure a release and its reference on the test split, check the rules; returns the content of `result.json`."""
+    if config.out is not None:
+        RunFolder.check(config.out, config.saved() if config.resume else None)
+    registry = Registry(home())
+    release = resolve_release(config.release, registry).release
+    reference = reference_of(release, config.against, registry)
+    arms = _arms(release, reference, config)
+    scale = release.judge.task.scale
+    dataset = load_dataset(config.data, scale)
+    dataset.require_split("test")
+    examples = draw_examples(dataset.by_split["test"], config.limit)
+    pairs = perturb(examples, scale, per_kind=config.adversarial_examples) if config.adversarial else None
+    alone = "" if reference.release else "no other judge, constant and absolute rules only: "
+    progress.note(f"release {release.id} is held against {alone}{reference.words}")
+    findings = findings_of(release, lineage_of(release, registry.releases()), dataset)
+    with open_ledger() as ledger:
+        folder = None
+        if config.out is not None:
+            folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
+            ledger.record_run(str(folder.path.resolve()), "gate")
+        opening = ("gate", str(config.out or release.id))
+        dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, *opening))
+        openings = ledger.count_test_openings(dataset.fingerprint)
+        measured = measure_arms(arms, examples, pairs or [], ledger, progress)
+    gated = _checked(measured, pairs, reference, findings, config)
+    result = result_of(gated, reference, dataset, openings)
+    registry.register(release, gate=record_of_gated(gated, reference, dataset))
+    if folder is not None:
+        write_run(folder, gated, result)
+    return result
+
+
+def _arms(release: Release, reference: Reference, config: GateRunConfig) -> list[Arm]:
+    choice = choice_for(release, config.model)
+    arms = [Arm("winner", release, choice)]
+    if reference.release is not None:
+        is_same = reference.release.judge.model == release.judge.model
+        arms.insert(0, Arm("baseline", reference.release, choice if is_same else choice_for(reference.release)))
+    return arms
+
+
+def _checked(
+    arms: dict[str, MeasuredArm],
+    pairs: Sequence[Perturbed] | None,
+    reference: Reference,
+    findings: TextFindings,
+    config: GateRunConfig,
+) -> Gated:
+    """The gate's answer; `pairs` are None where the adversarial suite was not asked for."""
+    own, other = arms["winner"], arms.get("baseline")
+    winner, scale = own.measured, own.measured.release.judge.task.scale
+    compared = compare(other.measured.judgments, winner.judgments, winner.examples, scale) if other else None
+    shifts = None
+    if pairs is not None:
+        shifts = shifts_of(pairs, own.rerated, winner.examples, other.rerated if other else None)
+    evidence = replace(
+        findings.evidence,
+        pairs=HeldOut(winner.examples, winner.judgments, other.measured.judgments if other else None, scale),
+        shifts=shifts,
+        against=reference.words,
+    )
+    gate = check_gate(winner.figures, compared, config.rules, findings.refusal, findings.overspent, evidence)
+    return Gated(arms, compared, gate, pairs or (), shifts or ())

@@ -1,0 +1,179 @@
+"""Who passes without a gate's yes: deploy, label and serve ask for it, a reason overrides it and is remembered."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cluster import deploy, labeling
+from cluster.cli import app
+from cluster.configs import LabelConfig, ServeConfig
+from cluster.failures import GateRefusedError
+from cluster.gate_record import GateRecord
+from cluster.labeling import run_label
+from cluster.passing import check_may_be_served
+from cluster.progress import Progress
+from cluster.registry import GATE_RECORD_TAG, OVERRIDES_TAG, Registry
+from cluster.running import EXIT_GATE
+from judge_serve.judging import Release
+from tests.builders import JUDGE, PROGRAM
+from tests.fakes import InProcessPool, ScriptedEngine
+
+RELEASE = Release(judge=JUDGE)
+OTHER = Release(judge=JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate well."})}))
+
+
+@pytest.fixture
+def registry(registry_home):
+    return Registry(registry_home)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"query": "q", "document": "d"}\n', encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """`label` with a pool of this process in place of a session."""
+
+    class Opened:
+        pool = InProcessPool(ScriptedEngine())
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    monkeypatch.setattr(labeling, "open_session", lambda *_: Opened())
+    monkeypatch.setattr(labeling, "choice_for", lambda *_: None)
+
+
+def test_labels_of_a_release_that_no_gate_has_seen_are_refused(registry, pairs, tmp_path):
+    registry.register(RELEASE)
+    done = run("label", pairs, "--release", RELEASE.id, "--out", tmp_path / "out")
+    assert done.exit_code == EXIT_GATE
+    assert "no gate has seen this release" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_gate_said_is_in_the_refusal(registry, pairs, tmp_path):
+    registry.register(RELEASE, gate=GateRecord(passed=False, reasons=("bias +0.80 is beyond 0.5 rating units",)))
+    done = run("label", pairs, "--release", RELEASE.id, "--out", tmp_path / "out")
+    assert done.exit_code == EXIT_GATE and "bias +0.80" in done.stderr
+
+
+def test_an_overridden_gate_stands_in_the_result_and_in_the_registry(registry, pairs, tmp_path, in_process):
+    registry.register(RELEASE, gate=GateRecord(passed=False, reasons=("too few",)))
+    config = LabelConfig(input=str(pairs), release=RELEASE.id, force="a trial of ours", out=tmp_path / "out")
+    with Progress() as progress:
+        result = run_label(config, progress)
+    assert result == json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["override"] == "a trial of ours"
+    assert (result["gate"]["passed"], result["gate"]["reasons"]) == (False, ["too few"])
+    (override,) = registry.resolve(RELEASE.id).overrides
+    assert (override.command, override.reason) == ("label", "a trial of ours")
+
+
+def test_a_passed_gate_needs_no_override_and_records_none(registry, pairs, tmp_path, in_process):
+    registry.register(RELEASE, gate=GateRecord(passed=True))
+    config = LabelConfig(input=str(pairs), release=RELEASE.id, force="to be sure", out=tmp_path / "out")
+    with Progress() as progress:
+        result = run_label(config, progress)
+    assert (result["override"], result["gate"]["passed"]) == (None, True)
+    assert registry.resolve(RELEASE.id).overrides == ()
+
+
+def test_the_status_shows_gates_and_overrides(registry):
+    registry.register(RELEASE, gate=GateRecord(passed=False, reasons=("too few",)))
+    registry.promote(registry.resolve(RELEASE.id), "needed today")
+    registry.record_override(registry.resolve(RELEASE.id), "label", "a trial")
+    told = json.loads(run("status", "--json").stdout)
+    assert told["gates"] == {RELEASE.id: False}
+    assert [(one["release"], one["command"], one["reason"]) for one in told["overrides"]] == [
+        (RELEASE.id, "deploy", "needed today"),
+        (RELEASE.id, "label", "a trial"),
+    ]
+    shown = run("status").stdout
+    assert "gate NOT passed" in shown and "needed today" in shown and "a trial" in shown
+
+
+def test_only_the_latest_overrides_are_kept(registry):
+    entry = registry.register(RELEASE)
+    for number in range(23):
+        registry.record_override(entry, "label", f"reason {number} {'x' * 2_000}")
+    kept = registry.resolve(RELEASE.id).overrides
+    assert [one.reason.split()[1] for one in kept] == [str(number) for number in range(3, 23)]
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"passed": "maybe"}', '[{"date": 1}]'])
+def test_a_broken_record_in_the_registry_counts_as_none(registry, broken):
+    entry = registry.register(RELEASE)
+    for tag in (GATE_RECORD_TAG, OVERRIDES_TAG):
+        registry._tag(entry, tag, broken)
+    kept = registry.resolve(RELEASE.id)
+    assert (kept.gate, kept.overrides, kept.gate_passed) == (None, (), False)
+
+
+def test_on_loopback_a_release_is_served_with_a_note_elsewhere_it_needs_a_reason(registry, capsys):
+    entry = registry.register(RELEASE)
+    with Progress() as progress:
+        check_may_be_served(entry, None, is_loopback=True, progress=progress)
+        with pytest.raises(GateRefusedError, match="no gate has seen this release"):
+            check_may_be_served(entry, None, is_loopback=False, progress=progress)
+        check_may_be_served(entry, "shown to the team", is_loopback=False, progress=progress)
+        passed = registry.register(RELEASE, gate=GateRecord(passed=True))
+        check_may_be_served(passed, None, is_loopback=False, progress=progress)
+    told = capsys.readouterr().err
+    assert "served on loopback only" in told and "served because: shown to the team" in told
+
+
+# --- what `serve` serves ---
+
+
+@pytest.fixture
+def serving(monkeypatch):
+    monkeypatch.setattr(deploy, "choice_for", lambda release, _location: f"choice of {release.id}")
+
+    def chosen(**options):
+        with Progress() as progress:
+            return deploy._judge_to_serve(ServeConfig(**options), progress)
+
+    return chosen
+
+
+def test_the_champion_is_served_where_nothing_is_named(registry, serving):
+    registry.promote(registry.register(RELEASE, gate=GateRecord(passed=True)), None)
+    assert serving() == (RELEASE, f"choice of {RELEASE.id}")
+
+
+def test_what_is_named_is_served_beside_a_champion(registry, serving):
+    registry.promote(registry.register(RELEASE, gate=GateRecord(passed=True)), None)
+    registry.register(OTHER)
+    assert serving(release=OTHER.id)[0] == OTHER
+    assert serving(model="embedded")[0] not in (RELEASE, OTHER)
+
+
+def test_without_a_champion_the_shipped_judge_is_served(registry, serving):
+    registry.register(RELEASE)
+    assert serving()[0].judge.model.name == "embedded"
+
+
+def test_without_a_registry_none_is_made(home, serving):
+    serving()
+    assert not (home / "mlflow.db").exists()
+
+
+def test_a_release_served_to_others_against_the_gate_is_recorded(registry, serving):
+    registry.register(RELEASE)
+    with pytest.raises(GateRefusedError):
+        serving(release=RELEASE.id, host="0.0.0.0")
+    serving(release=RELEASE.id, host="0.0.0.0", force="a demonstration")
+    assert [one.command for one in registry.resolve(RELEASE.id).overrides] == ["serve"]
