@@ -60,10 +60,8 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
 
     Raises: RefusedInputError if the folder holds no finished run, or no judgments of that arm or those splits.
     """
-    result = _json_of(folder, "result.json")
-    release = next((folder / name for name in _RELEASES if (folder / name).is_file()), None)
-    if release is None:
-        raise RefusedInputError(f"{folder}: holds no {' or '.join(_RELEASES)}; it is no run that judged labelled data")
+    result = read_json(folder, "result.json")
+    release = _release_path(folder)
     judged = _rows_of(folder, "judgments.parquet")
     arms = list(dict.fromkeys(row["arm"] for row in judged))
     chosen = arm or next((name for name in _ARMS if name in arms), "")
@@ -88,6 +86,44 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     )
 
 
+def read_arms(folder: Path) -> dict[str, tuple[tuple[Judgment, ...], tuple[Example, ...]]]:
+    """All judgments of a run with their examples, by arm; of repeated ones the first.
+
+    Texts of forgotten documents are empty.
+
+    Raises: RefusedInputError if the tables cannot be read or hold none.
+    """
+    examples = {_key(row): _example(row) for row in _rows_of(folder, "examples.parquet")}
+    arms: dict[str, list[tuple[Judgment, Example]]] = {}
+    for row in _rows_of(folder, "judgments.parquet"):
+        if row["occurrence"] == 0:
+            arms.setdefault(row["arm"], []).append((_judgment(row), examples[_key(row)]))
+    if not arms:
+        raise RefusedInputError(f"{folder}: judgments.parquet holds no judgments; run the command again")
+    return {arm: (tuple(j for j, _ in pairs), tuple(e for _, e in pairs)) for arm, pairs in arms.items()}
+
+
+def read_release(folder: Path) -> Release:
+    """The release of a run; raises RefusedInputError if it holds none."""
+    return Release.from_file(_release_path(folder))
+
+
+def _release_path(folder: Path) -> Path:
+    release = next((folder / name for name in _RELEASES if (folder / name).is_file()), None)
+    if release is None:
+        raise RefusedInputError(f"{folder}: holds no {' or '.join(_RELEASES)}; it is no run that judged labelled data")
+    return release
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a run; raises RefusedInputError if it cannot be read."""
+    try:
+        content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedInputError(f"{folder}: holds no finished run (no readable {name})") from error
+    return content
+
+
 def _no_such_split(release: Path, found: set[str], wanted: Sequence[str]) -> str:
     message = f"{release.parent}: judged split {', '.join(sorted(found))} only, expected {' or '.join(wanted)}"
     if found != {"test"}:
@@ -97,14 +133,6 @@ def _no_such_split(release: Path, found: set[str], wanted: Sequence[str]) -> str
         f"by 'relevance-judge evaluate DATA --release {release} --split train --out DIR', and review "
         "that run; or take --split test to look for wrong labels only, which is recorded as an opening of the split"
     )
-
-
-def _json_of(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RefusedInputError(f"{folder}: holds no finished run (no readable {name})") from error
-    return content
 
 
 def _rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
