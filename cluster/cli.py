@@ -24,6 +24,7 @@ from cluster.configs import (
 from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
+from cluster.report_cli import report
 from cluster.review_cli import review
 from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, run_command
 from judge_serve.judging.judgment import AnswerMode
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger_app)
 app.command()(review)
+app.command()(report)
 app.add_typer(bullets_app)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]

@@ -20,6 +20,7 @@ from cluster.run_folder import RunFolder
 from cluster.searching import BULLETS, run_search
 from cluster.session import Session, open_session
 from cluster.stores import open_ledger
+from cluster.versions import made_with
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
 from judge_serve.judging.judge_file import load_judge_file
@@ -52,10 +53,10 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
         ledger.record_run(str(folder.path.resolve()), "evaluate")
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         measured = measure_judge(release, examples, pool, progress, title, ledger)
-    result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
+    result = {**measured.as_dict(dataset, config.split), "test_openings": openings, **made_with()}
     folder.write_judgments([("judge", release.id, measured.judgments, examples)])
     folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
-    write_report(folder, "Evaluation", [("judge", measured)], result)
+    write_report(folder, result)
     folder.write_json("result.json", result)  # written last: its presence means that the run is complete
     return result
 

@@ -96,6 +96,8 @@ def read_arms(folder: Path) -> dict[str, tuple[tuple[Judgment, ...], tuple[Examp
     examples = {_key(row): _example(row) for row in _rows_of(folder, "examples.parquet")}
     arms: dict[str, list[tuple[Judgment, Example]]] = {}
     for row in _rows_of(folder, "judgments.parquet"):
+        if _key(row) not in examples:
+            raise RefusedInputError(f"{folder}: examples.parquet lacks the pair {_key(row)}; run the command again")
         if row["occurrence"] == 0:
             arms.setdefault(row["arm"], []).append((_judgment(row), examples[_key(row)]))
     if not arms:

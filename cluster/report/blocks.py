@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 NOTHING = "-"  # what stands for a figure that is undefined or was not recorded
@@ -22,11 +23,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are shown; the first of each row is its heading."""
+    """Cells as they are shown; the first of each row is its heading. A folded one is shown on demand."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    is_folded: bool = False
 
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), "a cell for each column"
@@ -55,19 +57,33 @@ class Section:
         name: anchor, unique in a report.
         verdict: a word beside the title, such as `refused`.
         paragraphs: texts before the rest.
-        partial: template that shows `content`, if there is more than tables and charts.
-        is_folded: whether the tables are shown on demand only.
+        blocks: tables and charts in their order.
+        partial: template that shows `content`, after them.
     """
 
     name: str
     title: str
     verdict: str = ""
     paragraphs: tuple[str, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
+    blocks: tuple[Table | Chart, ...] = ()
     partial: str = ""
     content: Any = None
-    is_folded: bool = False
+
+    @property
+    def tables(self) -> list[Table]:
+        """Those of the blocks that are tables."""
+        return [block for block in self.blocks if isinstance(block, Table)]
+
+    @property
+    def charts(self) -> list[Chart]:
+        """Those of the blocks that are charts."""
+        return [block for block in self.blocks if isinstance(block, Chart)]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Table | Chart]]]:
+        """The blocks in their order, those of a kind that follow each other together, as `charts` or `tables`."""
+        kinds = groupby(self.blocks, key=lambda block: "charts" if isinstance(block, Chart) else "tables")
+        return [(kind, list(blocks)) for kind, blocks in kinds]
 
 
 def words(*names: str) -> tuple[Column, ...]:

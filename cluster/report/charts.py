@@ -1,4 +1,4 @@
-"""The charts as Vega-Lite specifications: data in, colours of the page, shapes that tell series apart without colour."""
+"""The charts as Vega-Lite specifications: colours of the page, and shapes that tell series apart without colour."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.report.drawing import INK, MUTED
 
-WIDE, NARROW = 680, 360  # of the part between the axes, in pixels
+WIDE, NARROW = 680, 300  # of the part between the axes, in pixels
 _ROW, _OFFSET_ROW = 34, 22  # height of a category, and of a series where it holds several
 _LEGEND = {"title": None, "orient": "top", "columnPadding": 24, "symbolSize": 90, "symbolStrokeWidth": 2}
 _POINT = {"type": "point", "size": 90, "strokeWidth": 2, "opacity": 1}
@@ -181,7 +181,12 @@ def distribution(rows: Rows, names: Sequence[str], ratings: Sequence[str]) -> Sp
     look = _look(looks, "series", has_legend=True)
     dashes = {"domain": order, "range": [[4, 3] if one.name == "baseline" else [1, 0] for one in looks]}
     x: Spec = {
-        "x": {"field": "rating", "type": "nominal", "sort": list(ratings), "axis": {"title": "rating", "labelAngle": 0}},
+        "x": {
+            "field": "rating",
+            "type": "nominal",
+            "sort": list(ratings),
+            "axis": {"title": "rating", "labelAngle": 0},
+        },
         "xOffset": {"field": "series", "type": "nominal", "sort": order},
     }
     y: Spec = {"field": "count", "type": "quantitative", "axis": {"title": "pairs", "tickCount": 5}}
@@ -212,7 +217,12 @@ def reliability(rows: Rows, names: Sequence[str], low: float, high: float) -> Sp
     first, second = _BEFORE, Series("", "circle", "var(--after)")
     looks = [replace(look, name=name) for name, look in zip(names, (first, second), strict=False)]
     domain = {"domain": [low, high]}
-    x: Spec = {"field": "predicted", "type": "quantitative", "scale": domain, "axis": {"title": "mean rating predicted"}}
+    x: Spec = {
+        "field": "predicted",
+        "type": "quantitative",
+        "scale": domain,
+        "axis": {"title": "mean rating predicted"},
+    }
     y: Spec = {"field": "human", "type": "quantitative", "scale": domain, "axis": {"title": "mean human rating"}}
     line: Spec = {
         "data": {"values": [{"predicted": low, "human": low}, {"predicted": high, "human": high}]},
@@ -263,4 +273,3 @@ def _rule_at_zero() -> Spec:
 
 def _has_negative(rows: Rows) -> bool:
     return any(min(row["value"], row["value"] if row["low"] is None else row["low"]) < 0 for row in rows)
-

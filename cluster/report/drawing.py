@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from xml.etree import ElementTree
 
 _SVG = "http://www.w3.org/2000/svg"
 _ELEMENTS = frozenset({"svg", "g", "path", "line", "rect", "circle", "text", "tspan", "title"})
 # all that Vega draws with; no links, no handlers, no style, which a strict Content-Security-Policy refuses
-_ATTRIBUTES = frozenset(
-    "d x y x2 y2 x1 y1 dx dy cx cy r width height viewBox transform fill fill-opacity stroke stroke-width stroke-opacity "
-    "stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin stroke-miterlimit opacity text-anchor "
-    "font-size font-weight font-style font-family display class".split()
+_ATTRIBUTE = re.compile(
+    r"[dxyr]|[xy][12]|[dc][xy]|width|height|viewBox|transform|display|class|opacity|text-anchor|fill(-opacity)?|"
+    r"stroke(-(width|opacity|dasharray|dashoffset|linecap|linejoin|miterlimit))?|font-(size|weight|style|family)"
 )
 INK, MUTED, LINE = "var(--ink)", "var(--muted)", "var(--line)"
 _CONFIG = {
@@ -65,7 +65,7 @@ def draw(spec: dict[str, Any], caption: str) -> str:
 def _clean(element: ElementTree.Element) -> None:
     """Leave what draws; the label of a mark becomes its title."""
     label = element.get("aria-label") if _name(element) in {"path", "line", "rect"} else None
-    for key in set(element.attrib) - _ATTRIBUTES:
+    for key in [key for key in element.attrib if not _ATTRIBUTE.fullmatch(key)]:
         del element.attrib[key]
     for child in list(element):
         if _name(child) not in _ELEMENTS or child.get("display") == "none":

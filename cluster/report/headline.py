@@ -43,26 +43,23 @@ class _Line(NamedTuple):
 
 def headline(record: Record) -> Section:
     """The first section: NMSE, validity and what neither may hide, for every judge."""
-    arms = record.arms
-    columns = [Column(""), *(Column(arm.title, is_number=True) for arm in arms)]
     before, after = record.before, record.after
-    has_change = before is not None and before is not after
-    if has_change:
-        columns.append(Column("change, baseline to winner", is_number=True))
-    rows = []
-    for line in _LINES:
-        cells = [line.name, *(line.show(arm.figures) for arm in arms)]
-        if has_change and before is not None:
-            cells.append(line.change(before.figures, after.figures))
-        rows.append(tuple(cells))
-    models = ", ".join(dict.fromkeys(f"{arm.title}: {_judge_of(arm)}" for arm in arms))
-    table = Table(tuple(columns), tuple(rows), f"{_examples(record)}. {models}.")
+    arms = record.arms
+    columns = [*words("figure"), *numbers(*(arm.title for arm in arms))]
+    rows = [[line.name, *(line.show(arm.figures) for arm in arms)] for line in _LINES]
+    if before is not None and before is not after:
+        place = 2 + arms.index(after)  # beside the judge that the report is about
+        columns.insert(place, Column("change", is_number=True))
+        for line, row in zip(_LINES, rows, strict=True):
+            row.insert(place, line.change(before.figures, after.figures))
+    raters = _people(record)
+    models = "; ".join(dict.fromkeys(_judge_of(arm) for arm in arms))
+    table = Table(tuple(columns), tuple(map(tuple, rows)), f"{_examples(record)}; {models}.")
     return Section(
         "figures",
         "Figures",
         paragraphs=tuple(_collapsed(arms)),
-        tables=(table,),
-        charts=(_axis(record),),
+        blocks=(table, *((raters,) if raters else ()), _axis(record)),
         partial="legend.html",
     )
 
@@ -112,12 +109,11 @@ def invalid_replies(record: Record) -> Section | None:
         "invalid",
         "Replies that could not be read",
         paragraphs=("Each of them counts 100 in the NMSE.",),
-        tables=(Table((*words("reason"), *numbers(*reasons)), rows),),
+        blocks=(Table((*words("reason"), *numbers(*reasons)), rows),),
     )
 
 
-def people(record: Record) -> Table | None:
-    """How well one person agrees with the others, where several rated."""
+def _people(record: Record) -> Table | None:
     human = record.part("human")
     return facts_table(human, "One rater against the others") if human else None
 
@@ -172,7 +168,7 @@ def _point(name: str, value: Any, interval: Any) -> dict[str, Any]:
 
 def _judge_of(arm: Arm) -> str:
     judge = arm.figures.get("judge") or {}
-    return f"{judge.get('model', arm.judgments[0].model)}, mode {judge.get('mode', arm.judgments[0].mode)}"
+    return f"model {judge.get('model', arm.judgments[0].model)}, mode {judge.get('mode', arm.judgments[0].mode)}"
 
 
 def _examples(record: Record) -> str:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -18,7 +19,7 @@ from markupsafe import Markup
 from cluster.report.blocks import Chart, Section, Table
 from cluster.report.disagreements import disagreements
 from cluster.report.drawing import draw
-from cluster.report.headline import headline, invalid_replies, people, subtitle, tiles
+from cluster.report.headline import headline, invalid_replies, subtitle, tiles
 from cluster.report.prompt_diff import prompts
 from cluster.report.proof import adversarial, comparison, gate
 from cluster.report.provenance import provenance
@@ -51,19 +52,23 @@ _SECTIONS: tuple[Callable[[Record], Section | None], ...] = (
 )
 
 
-def write_report(folder: RunFolder, result: Mapping[str, Any] | None = None) -> None:
-    """Write the report and the figures of a run from what its folder holds.
+def write_report(folder: RunFolder, result: Mapping[str, Any] | None = None, out: Path | None = None) -> Path:
+    """Write the report of a run from what its folder holds; returns where it is.
 
     Args:
         folder: with its judgments, examples and release written.
         result: what will be its `result.json`, where that is not written yet.
+        out: a file elsewhere; the folder is left as it is then, and gets no `figures.json`.
 
     Raises: RefusedInputError if the folder holds no run that judged labelled data.
     """
     record = read_record(folder.path, result)
     sections = sections_of(record)
+    page = render(record, sections)
+    if out is not None:
+        return RunFolder(out.parent).write_text(out.name, page)
     folder.write_json(FIGURES, figures_of(sections))
-    folder.write_text(REPORT, render(record, sections))
+    return folder.write_text(REPORT, page)
 
 
 def sections_of(record: Record) -> list[Section]:
@@ -78,7 +83,12 @@ def figures_of(sections: list[Section]) -> dict[str, Any]:
     return {
         "tables": [_table(section.title, table) for section in shown for table in section.tables],
         "charts": [
-            {"name": chart.name, "caption": chart.caption, "vega_lite": chart.spec, **_table(section.title, chart.table)}
+            {
+                "name": chart.name,
+                "caption": chart.caption,
+                "vega_lite": chart.spec,
+                **_table(section.title, chart.table),
+            }
             for section in shown
             for chart in section.charts
         ],
@@ -98,7 +108,6 @@ def render(record: Record, sections: list[Section]) -> str:
         subtitle=subtitle(record),
         tiles=tiles(record),
         sections=sections,
-        people=people(record),
         style=Markup(style),
         style_hash=style_hash,
     )

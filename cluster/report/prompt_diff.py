@@ -32,6 +32,7 @@ class Difference(NamedTuple):
 
     title: str
     pieces: tuple[Piece, ...]
+    is_list: bool = False  # pieces are whole texts, one below the other
 
     @property
     def is_changed(self) -> bool:
@@ -71,9 +72,9 @@ def differences_of(before: Program, after: Program) -> tuple[Difference, ...]:
         Difference(f"section {name}", word_diff(before.sections.get(name, ""), after.sections.get(name, "")))
         for name in names
     ]
-    bullets = Difference("bullets", _list_diff(before.bullets, after.bullets))
+    bullets = Difference("bullets", _list_diff(before.bullets, after.bullets), is_list=True)
     shown = [[_shown(one) for one in program.demonstrations] for program in (before, after)]
-    demonstrations = Difference("demonstrations", _list_diff(*shown))
+    demonstrations = Difference("demonstrations", _list_diff(*shown), is_list=True)
     return tuple(one for one in (*sections, bullets, demonstrations) if one.pieces)
 
 
@@ -99,11 +100,14 @@ def whole(program: Program) -> str:
     return "\n\n".join(filter(None, (*sections, bullets, shown)))
 
 
-def _pieces(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+def _pieces(
+    matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]
+) -> Iterator[tuple[list[str], list[str]]]:
     """Pairs of (removed, added) words; equal lists are words that stayed."""
     for what, i1, i2, j1, j2 in matcher.get_opcodes():
-        if what == "equal":
-            yield list(new[j1:j2]), list(new[j1:j2])
+        if what == "equal":  # a last word has no space after it, which it may need in the middle of the other text
+            same = [max(pair, key=len) for pair in zip(old[i1:i2], new[j1:j2], strict=True)]
+            yield same, same
         else:
             yield list(old[i1:i2]), list(new[j1:j2])
 
@@ -159,9 +163,13 @@ def _list_diff(before: Sequence[str], after: Sequence[str]) -> tuple[Piece, ...]
         else:
             pieces += [Piece(REMOVED, text) for text in before[i1:i2]]
             pieces += [Piece(ADDED, text) for text in after[j1:j2]]
-    return tuple(Piece(piece.what, f"- {piece.text.rstrip()}\n") for piece in pieces)
+    return tuple(pieces)
 
 
 def _shown(one: Demonstration) -> str:
-    texts = (cut(one.query, _MAX_SHOWN_CHARS), cut(one.document, _MAX_SHOWN_CHARS), cut(one.explanation, _MAX_SHOWN_CHARS))
+    texts = (
+        cut(one.query, _MAX_SHOWN_CHARS),
+        cut(one.document, _MAX_SHOWN_CHARS),
+        cut(one.explanation, _MAX_SHOWN_CHARS),
+    )
     return f"[{one.rating}] " + " / ".join(filter(None, texts))

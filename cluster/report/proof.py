@@ -41,7 +41,11 @@ def comparison(record: Record) -> Section | None:
     nmse = {"delta": compared.get("delta_nmse"), "ci95": compared.get("ci95"), "p_better": compared.get("p_better")}
     rows = [_difference(key, _part(differences, key) or (nmse if key == "nmse" else {})) for key in _DIFFERENCES]
     table = Table(
-        (*words("figure"), *numbers("winner - baseline", "95 % interval", "probability of being better"), *words("better is")),
+        (
+            *words("figure"),
+            *numbers("winner - baseline", "95 % interval", "probability of being better"),
+            *words("better is"),
+        ),
         tuple(row for row in rows if row[1] != NOTHING),
     )
     openings = record.result.get("test_openings")
@@ -57,8 +61,7 @@ def comparison(record: Record) -> Section | None:
         "comparison",
         "Baseline against winner",
         paragraphs=tuple(said),
-        tables=(table, *((_luck(luck),) if luck else ())),
-        charts=(grades,) if grades else (),
+        blocks=tuple(block for block in (table, grades, _luck(luck) if luck else None) if block is not None),
     )
 
 
@@ -88,7 +91,7 @@ def gate(record: Record) -> Section | None:
         "Gate",
         verdict="passed" if answer.get("passed") else "refused",
         paragraphs=() if rows else tuple(reasons),
-        tables=tuple(tables),
+        blocks=tuple(tables),
     )
 
 
@@ -121,7 +124,7 @@ def adversarial(record: Record) -> Section | None:
         "adversarial",
         "Adversarial suite",
         paragraphs=("Documents of the data, changed in ways that should move a rating down, or not at all.",),
-        charts=(chart,),
+        blocks=(chart,),
     )
 
 
@@ -141,9 +144,7 @@ def _grades(differences: Mapping[str, Any]) -> Chart | None:
     known = {name: found for name, found in grades.items() if finite(found.get("delta")) is not None}
     if not known:
         return None
-    rows = [
-        _point(f"rating {name}", found.get("delta"), found.get("ci95"), 1) for name, found in sorted(known.items())
-    ]
+    rows = [_point(f"rating {name}", found.get("delta"), found.get("ci95"), 1) for name, found in sorted(known.items())]
     cells = tuple(
         (
             name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cluster.report.blocks import Section, cut, facts_table
@@ -21,16 +22,15 @@ def provenance(record: Record) -> Section:
         facts_table(_release(record), "Release"),
         facts_table(_search(record), "Search"),
         facts_table(_versions(record), "Versions"),
-        facts_table(record.config, "Config") if record.config else None,
+        replace(facts_table(record.config, "Config"), is_folded=True),
     )
     text = json.dumps(record.result, indent=2, ensure_ascii=False)
     return Section(
         "provenance",
         "Provenance",
-        tables=tuple(table for table in tables if table is not None and table.rows),
+        blocks=tuple(table for table in tables if table.rows),
         partial="result.html",
         content=cut(text, _MAX_RESULT_CHARS),
-        is_folded=True,
     )
 
 
@@ -71,4 +71,3 @@ def _search(record: Record) -> dict[str, Any]:
 def _versions(record: Record) -> Mapping[str, Any]:
     made = record.result.get("finished_at")
     return ({"finished at": made} if made else {}) | dict(record.part("versions"))
-

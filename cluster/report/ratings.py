@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cluster.report import charts
 from cluster.report.blocks import Chart, Section, Table, numbers, shown, shown_interval, words
-from cluster.report.record import Arm, Record
+from cluster.report.record import Record
 from optimize_workers.evidence.bias import BiasTable, bias_tables
 
 NUM_SHADES = 5
@@ -16,7 +16,7 @@ NUM_SHADES = 5
 class Cell(NamedTuple):
     """A count, and its shade: 0 for none, up to `NUM_SHADES` for the largest of the matrix."""
 
-    count: int
+    pairs: int
     shade: int
 
 
@@ -49,22 +49,33 @@ def distribution(record: Record) -> Section | None:
     people = Counter(str(record.scale.nearest(example.gold_rating)) for example in record.after.examples)
     counts: dict[str, dict[str, Any]] = {"human": dict(people)}
     counts |= {arm.title: dict(arm.figures.get("rating_counts") or {}) for arm in record.arms}
-    judges = {title: counted for title, counted in counts.items() if title == "human" or sum(counted.values())}
-    if len(judges) == 1:
+    silent = [title for title, counted in counts.items() if not sum(counted.values())]
+    counts = {title: counted for title, counted in counts.items() if title not in silent}
+    drawn = {arm.title for arm in (record.before, record.after) if arm is not None and arm.title in counts}
+    judges = {title: counted for title, counted in counts.items() if title == "human" or title in drawn}
+    if len(counts) == 1:
         return None
     rows = [
-        {"rating": name, "series": title, "count": counted.get(name, 0), "says": f"{title}, {name}: {counted.get(name, 0)}"}
+        {
+            "rating": name,
+            "series": title,
+            "count": counted.get(name, 0),
+            "says": f"{title}, {name}: {counted.get(name, 0)}",
+        }
         for name in names
         for title, counted in judges.items()
     ]
-    cells = tuple((name, *(str(counted.get(name, 0)) for counted in judges.values())) for name in names)
+    cells = tuple((name, *(str(counted.get(name, 0)) for counted in counts.values())) for name in names)
+    caption = "How often each rating was given; human means are rounded half up, unreadable replies are left out."
+    if silent:
+        caption += f" Without any readable reply: {', '.join(silent)}."
     chart = Chart(
         "distribution",
-        "How often each rating was given; human means are rounded half up, replies that could not be read are left out.",
+        caption,
         charts.distribution(rows, [title for title in judges if title != "human"], names),
-        Table((*words("rating"), *numbers(*judges)), cells),
+        Table((*words("rating"), *numbers(*counts)), cells),
     )
-    return Section("distribution", "Ratings given", charts=(chart,))
+    return Section("distribution", "Ratings given", blocks=(chart,))
 
 
 def bias(record: Record) -> Section | None:
@@ -77,9 +88,10 @@ def bias(record: Record) -> Section | None:
         return None
     said = (
         "Mean of judge minus human in rating units, with the 95 % interval by query from five pairs on; above 0 the "
-        "judge is too generous. A judge that is merely unsure looks generous at the lowest rating and harsh at the highest.",
+        "judge is too generous. A judge that is merely unsure looks generous at the lowest rating and harsh at the "
+        "highest.",
     )
-    return Section("bias", "Bias", paragraphs=said, charts=shown_ones)
+    return Section("bias", "Bias", paragraphs=said, blocks=shown_ones)
 
 
 def _bias_chart(place: int, tables: dict[str, list[BiasTable]]) -> Chart | None:

@@ -28,15 +28,19 @@ def calibration(record: Record) -> Section | None:
     ]
     known = [row for row in rows if None not in (row["predicted"], row["human"], row["n"])]
     shown_parts = {
-        key: {inner: value for inner, value in part.items() if inner != "reliability"} if isinstance(part, Mapping) else part
+        key: {inner: value for inner, value in part.items() if inner != "reliability"}
+        if isinstance(part, Mapping)
+        else part
         for key, part in recorded.items()
     }
     facts = {key: value for key, value in shown_parts.items() if value not in ({}, None)}
     return Section(
         "calibration",
         "Calibration",
-        tables=(facts_table(facts, "Fitted on the training split, folds by query"),) if facts else (),
-        charts=(_picture(known, record),) if known else (),
+        blocks=(
+            *((facts_table(facts, "Fitted on the training split, folds by query"),) if facts else ()),
+            *((_picture(known, record),) if known else ()),
+        ),
     )
 
 
@@ -52,12 +56,14 @@ def ranking(record: Record) -> Section | None:
 
 def _plain(record: Record, key: str, title: str) -> Section | None:
     tables = tables_of(record.result.get(key))
-    return Section(key, title, tables=tables) if tables else None
+    return Section(key, title, blocks=tables) if tables else None
 
 
 def _picture(rows: list[dict[str, Any]], record: Record) -> Chart:
     names = list(dict.fromkeys(row["series"] for row in rows))
-    cells = tuple((row["series"], shown(row["predicted"], 2), shown(row["human"], 2), shown(row["n"], 0)) for row in rows)
+    cells = tuple(
+        (row["series"], shown(row["predicted"], 2), shown(row["human"], 2), shown(row["n"], 0)) for row in rows
+    )
     return Chart(
         "reliability",
         "Mean human rating over the mean rating predicted; on the dashed line a judge says what people say. "

@@ -52,7 +52,9 @@ def waterfall(record: Record) -> Section | None:
     columns = (
         *numbers("step"),
         *words("change"),
-        *numbers("NMSE, test", "difference (95 % interval)", "NMSE, validation", "difference (95 % interval)", "judge calls"),
+        *numbers(
+            "NMSE, test", "difference (95 % interval)", "NMSE, validation", "difference (95 % interval)", "judge calls"
+        ),
     )
     bars = [
         {
@@ -65,13 +67,16 @@ def waterfall(record: Record) -> Section | None:
         }
         for bar in waterfall_of(nmses)
     ]
-    caption = f"NMSE on the test split, from {shown(nmses[0])} to {shown(nmses[-1])} in {len(nmses) - 1} steps; lower is better."
+    ends = f"from {shown(nmses[0])} to {shown(nmses[-1])} in {len(nmses) - 1} steps"
+    caption = f"NMSE on the test split, {ends}; lower is better."
     chart = Chart("waterfall", caption, charts.waterfall(bars), Table(columns, steps))
     harmful = tuple(
         (str(one.get("text")), with_error(one.get("added_nmse"), one.get("error"))) for one in record.records("harmful")
     )
-    named = Table((*words("bullet that hurts"), *numbers("adds to NMSE on training examples (standard error)")), harmful)
-    return Section("steps", "Steps", paragraphs=tuple(said), charts=(chart,), tables=(named,) if harmful else ())
+    named = Table(
+        (*words("bullet that hurts"), *numbers("adds to NMSE on training examples (standard error)")), harmful
+    )
+    return Section("steps", "Steps", paragraphs=tuple(said), blocks=(chart, *((named,) if harmful else ())))
 
 
 def candidates(record: Record) -> Section | None:
@@ -89,8 +94,7 @@ def candidates(record: Record) -> Section | None:
         "candidates",
         "Candidates",
         paragraphs=(_summary(lineage, study),),
-        charts=(chart,) if chart else (),
-        tables=(table,) if refusals else (),
+        blocks=(*((chart,) if chart else ()), *((table,) if refusals else ())),
         partial="lineage.html" if lineage.entries else "",
         content=lineage,
     )
@@ -128,7 +132,9 @@ def _summary(lineage: Lineage, study: StudyResult) -> str:
     counted += [f"{lineage.num_unfinished} not judged to the end"] if lineage.num_unfinished else []
     said = [f"{', '.join(counted)}.", f"Judge calls saved by racing: {study.calls_saved:,}."]
     if lineage.num_passed or lineage.num_not_passed:
-        said.append(f"Proposals that passed their minibatch: {lineage.num_passed}, that did not: {lineage.num_not_passed}.")
+        said.append(
+            f"Proposals that passed their minibatch: {lineage.num_passed}, that did not: {lineage.num_not_passed}."
+        )
     if lineage.num_minibatches:
         said.append(f"Further trials on minibatches: {lineage.num_minibatches}.")
     return " ".join(said)

@@ -23,24 +23,31 @@ _SEARCH = {
 def spending(record: Record) -> Section:
     """The cost of measuring each judge, and of the search."""
     names = ("judge calls", "answered by the ledger", "prompt tokens", "completion tokens", "seconds")
-    columns = (*words("judge"), *numbers(*names, "seconds a call, median and 95 %", "US dollars", "US dollars per 1,000"))
+    columns = (
+        *words("judge"),
+        *numbers(*names, "seconds a call, median and 95 %", "US dollars", "US dollars per 1,000"),
+    )
     tables = [Table(columns, tuple(_cells(arm, record) for arm in record.arms), "Measuring")]
     search = {name: record.result[key] for key, name in _SEARCH.items() if key in record.result}
     if "optimizer" in record.result and search:
         rows = tuple((name, shown(value, 0)) for name, value in search.items())
         tables.append(Table((*words("search"), *numbers("number")), rows, "Searching"))
     said = (
-        "Tokens and dollars are those of all calls, as if none had been answered by the ledger; dollars are list prices "
-        "or those given by --price, and a dash where none is known.",
+        "Tokens and dollars are those of all calls, as if none had been answered by the ledger; dollars are list "
+        "prices or those given by --price, and a dash where none is known.",
     )
-    return Section("cost", "Cost", paragraphs=said, tables=tuple(tables))
+    return Section("cost", "Cost", paragraphs=said, blocks=tuple(tables))
 
 
 def _cells(arm: Arm, record: Record) -> tuple[str, ...]:
     figures = arm.figures
     keys = ("calls", "cached", "prompt_tokens", "completion_tokens")
     prices = _prices(arm, record)
-    usd = prices.usd(int(figures.get("prompt_tokens") or 0), int(figures.get("completion_tokens") or 0)) if prices else None
+    usd = (
+        prices.usd(int(figures.get("prompt_tokens") or 0), int(figures.get("completion_tokens") or 0))
+        if prices
+        else None
+    )
     per_thousand = None if usd is None else 1_000 * usd / max(len(arm.judgments), 1)
     return (
         arm.title,
