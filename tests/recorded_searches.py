@@ -30,7 +30,13 @@ def evaluation(pairs: Sequence[Example], judgments: Sequence[Judgment], release:
     """What `result.json` of `evaluate` says of these judgments."""
     queries = len({pair.item.query_id for pair in pairs})
     return {
-        "dataset": {"path": "labelled.jsonl", "fingerprint": "f" * 64, "split": "test", "n": len(pairs), "queries": queries},
+        "dataset": {
+            "path": "labelled.jsonl",
+            "fingerprint": "f" * 64,
+            "split": "test",
+            "n": len(pairs),
+            "queries": queries,
+        },
         "judge": {"release": release.id, "model": release.judge.model.name, "mode": "generate"},
         **measure(judgments, pairs, SCALE).as_dict(),
         "calls": len(judgments),

@@ -52,6 +52,7 @@ def intervals(rows: Rows, series: Sequence[Series], title: str, *, width: int = 
     y: Spec = {"field": "kind", "type": "nominal", "sort": kinds, "axis": {"title": None, "domain": False}}
     offset = {"yOffset": {"field": "series", "type": "nominal", "sort": [one.name for one in series]}}
     place = {"y": y, **(offset if is_grouped else {})}
+    look = _look(series, "series", has_legend=is_grouped and len(series) > 1)
     layers: list[Spec] = [
         _rule_at_zero() if _has_negative(rows) else {},
         {
@@ -61,7 +62,7 @@ def intervals(rows: Rows, series: Sequence[Series], title: str, *, width: int = 
                 **place,
                 "x": {"field": "low", "type": "quantitative", "axis": x_axis, "scale": scale},
                 "x2": {"field": "high"},
-                "color": _colours(series),
+                "stroke": look["stroke"],
             },
         },
         {
@@ -70,7 +71,7 @@ def intervals(rows: Rows, series: Sequence[Series], title: str, *, width: int = 
                 **place,
                 "x": {"field": "value", "type": "quantitative", "axis": x_axis, "scale": scale},
                 "description": {"field": "says"},
-                **_look(series, "series", has_legend=is_grouped and len(series) > 1),
+                **look,
             },
         },
         {
@@ -256,11 +257,6 @@ def _look(series: Sequence[Series], field: str, *, has_legend: bool) -> Spec:
         channel: {"field": field, "type": "nominal", "scale": {"domain": names, "range": values}, "legend": legend}
         for channel, values in ranges.items()
     }
-
-
-def _colours(series: Sequence[Series]) -> Spec:
-    scale = {"domain": [one.name for one in series], "range": [one.colour for one in series]}
-    return {"field": "series", "type": "nominal", "scale": scale, "legend": None}
 
 
 def _rule_at_zero() -> Spec:

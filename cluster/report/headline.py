@@ -24,6 +24,7 @@ from cluster.report.blocks import (
 from cluster.report.record import Arm, Record
 
 COLLAPSED_SHARE = 0.9  # of one rating, above which a judge is called collapsed, as the gate does
+_HUMAN = ("n", "raters", "nmse", "nmse_ci95", "nmse_constant", "krippendorff_alpha", "qwk")
 Figures = Mapping[str, Any]
 
 
@@ -59,7 +60,7 @@ def headline(record: Record) -> Section:
         "figures",
         "Figures",
         paragraphs=tuple(_collapsed(arms)),
-        blocks=(table, *((raters,) if raters else ()), _axis(record)),
+        blocks=(table, _axis(record), *((raters,) if raters else ())),
         partial="legend.html",
     )
 
@@ -115,7 +116,18 @@ def invalid_replies(record: Record) -> Section | None:
 
 def _people(record: Record) -> Table | None:
     human = record.part("human")
-    return facts_table(human, "One rater against the others") if human else None
+    if not human:
+        return None
+    named = {
+        "pairs that several rated": human.get("n"),
+        "raters": human.get("raters"),
+        "NMSE (95 % interval)": with_interval(human.get("nmse"), human.get("nmse_ci95")),
+        "NMSE of the constant answer on these pairs": shown(human.get("nmse_constant")),
+        "Krippendorff's alpha, ordinal": shown(human.get("krippendorff_alpha"), 2),
+        "quadratic weighted kappa": shown(human.get("qwk"), 2),
+    }
+    further = {key: value for key, value in human.items() if key not in _HUMAN}
+    return facts_table({**named, **further}, "One human rater against the others: how well people agree")
 
 
 def _collapsed(arms: tuple[Arm, ...]) -> list[str]:

@@ -27,13 +27,17 @@ def calibration(record: Record) -> Section | None:
         for one in records_of(_part(recorded, name).get("reliability"))
     ]
     known = [row for row in rows if None not in (row["predicted"], row["human"], row["n"])]
-    shown_parts = {
-        key: {inner: value for inner, value in part.items() if inner != "reliability"}
-        if isinstance(part, Mapping)
-        else part
-        for key, part in recorded.items()
+    folds = {f"NMSE in cross-validation, {name}": value for name, value in _part(recorded, "cv_nmse").items()}
+    facts = {
+        **{key: value for key, value in recorded.items() if key not in ("before", "after", "cv_nmse")},
+        **folds,
+        **{
+            f"{name}, {key}".replace("_", " "): value
+            for name in ("before", "after")
+            for key, value in _part(recorded, name).items()
+            if key != "reliability"
+        },
     }
-    facts = {key: value for key, value in shown_parts.items() if value not in ({}, None)}
     return Section(
         "calibration",
         "Calibration",

@@ -97,9 +97,7 @@ def evidence() -> dict[str, Any]:
         "gate": {
             "passed": False,
             "reasons": [reason for *_, passed, reason in rules if passed is False],
-            "rules": [
-                dict(zip(("name", "limit", "found", "passed", "reason"), rule, strict=True)) for rule in rules
-            ],
+            "rules": [dict(zip(("name", "limit", "found", "passed", "reason"), rule, strict=True)) for rule in rules],
         },
         "versions": {"python": "3.11", "ray": "2.60.0", "vllm": "0.24.0", "mlflow": "3.17.0"},
         "finished_at": "2026-11-22T12:00:00+00:00",

@@ -24,7 +24,9 @@ def attributes(svg):
 def every_chart():
     series = charts.series_of(["baseline", "winner", "other"])
     rows = [{"kind": HOSTILE, "series": one.name, **POINT} for one in series]
-    lone = [{"kind": "constant", "series": "constant", "value": -1.0, "low": None, "high": None, "says": "", "label": ""}]
+    lone = [
+        {"kind": "constant", "series": "constant", "value": -1.0, "low": None, "high": None, "says": "", "label": ""}
+    ]
     tried = [
         {"calls": 5, "nmse": 3.0, "state": "judged on all examples", "is_winner": True, "says": HOSTILE},
         {"calls": 7, "nmse": 4.0, "state": "dropped in a race", "is_winner": False, "says": HOSTILE},
@@ -61,7 +63,9 @@ def test_colours_are_those_of_the_page(name):
 
 def test_what_a_mark_says_is_shown_where_the_pointer_rests():
     svg = draw(every_chart()["waterfall"], "a chart")
-    assert HOSTILE in [element.text for element in ElementTree.fromstring(svg).iter() if str(element.tag).endswith("title")]
+    assert HOSTILE in [
+        element.text for element in ElementTree.fromstring(svg).iter() if str(element.tag).endswith("title")
+    ]
 
 
 def test_series_differ_in_shape_and_colour():
@@ -70,6 +74,12 @@ def test_series_differ_in_shape_and_colour():
     assert looks[0].colour != looks[1].colour and looks[0].is_hollow and not looks[1].is_hollow
 
 
+def test_several_series_have_a_legend_and_one_has_none():
+    svg = draw(every_chart()["intervals"], "a chart")
+    assert [f">{name}</text>" in svg for name in ("baseline", "winner", "other")] == [True] * 3
+    assert ">constant</text>" in draw(every_chart()["without an interval"], "a chart"), "its place on the axis"
+
+
 def test_nothing_is_fetched():
-    with pytest.raises(ValueError, match="(?i)access|allowed|denied|error"):
+    with pytest.raises(ValueError, match=r"(?i)access|allowed|denied"):
         draw({"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point", "encoding": {"x": {"field": "a"}}}, "x")

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,7 +83,7 @@ def hostile(tmp_path_factory):
 
 
 def test_hostile_text_never_becomes_markup(hostile):
-    for tag in ("<script", "<img", "<td><script", "onerror=alert(1)>\""):
+    for tag in ("<script", "<img", "<td><script", 'onerror=alert(1)>"'):
         assert tag not in hostile
     assert hostile.count("&lt;script&gt;") > 20
 
@@ -93,18 +94,29 @@ def test_hostile_text_is_not_evaluated_as_a_template(hostile):
 
 
 def test_the_report_needs_no_network_and_no_script(hostile):
-    assert re.search(r"http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-", hostile)
+    assert re.search(
+        r"http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-", hostile
+    )
     tags = re.findall(r"<[a-z][^>]*>", hostile)
     assert not [tag for tag in tags if re.search(r"\s(?:src|srcset|style|on\w+|action|data)=", tag)]
     assert all(re.search(r'href="#', tag) for tag in tags if "href=" in tag)
-    assert {tag.split()[0].strip("<>") for tag in tags} & {"script", "link", "iframe", "object", "embed", "form"} == set()
+    assert {tag.split()[0].strip("<>") for tag in tags} & {
+        "script",
+        "link",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+    } == set()
 
 
 def test_every_svg_says_what_is_seen_and_has_its_table(hostile):
     figures = re.findall(r"<figure .*?</figure>", hostile, flags=re.S)
     assert len(figures) >= 8
     for figure in figures:
-        assert re.search(r'<svg [^>]*role="img"[^>]*aria-label="[^"]{10,}"|<svg [^>]*aria-label="[^"]{10,}"[^>]*role="img"', figure)
+        assert re.search(
+            r'<svg [^>]*role="img"[^>]*aria-label="[^"]{10,}"|<svg [^>]*aria-label="[^"]{10,}"[^>]*role="img"', figure
+        )
         assert "<summary>The same as a table</summary>" in figure and "<figcaption>" in figure
         assert re.search(r"<tr><th scope=\"row\"", figure)
 
@@ -112,7 +124,7 @@ def test_every_svg_says_what_is_seen_and_has_its_table(hostile):
 def test_headings_descend_without_a_gap(hostile):
     levels = [int(level) for level in re.findall(r"<h([1-6])", hostile)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_ids_are_unique_and_every_link_leads_to_one(hostile):
@@ -294,7 +306,10 @@ def test_a_run_of_an_older_version_lacks_what_it_did_not_record_and_nothing_else
 def test_a_run_whose_document_was_forgotten_still_makes_a_report(tmp_path):
     folder = write_evaluation(tmp_path / "run", make_pairs(6), judge_pairs(make_pairs(6)))
     table = pq.read_table(folder / "examples.parquet").to_pylist()
-    pq.write_table(pa.Table.from_pylist([{**row, "document": "", "explanations": []} for row in table]), folder / "examples.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{**row, "document": "", "explanations": []} for row in table]),
+        folder / "examples.parquet",
+    )
     assert "no reason given" in write(folder)
 
 
