@@ -18,19 +18,20 @@ from cluster.judge_choice import judge_to_run
 from cluster.measure import Measured, measure_judge
 from cluster.models import ModelChoice
 from cluster.progress import Progress
-from cluster.proving import comparison_as_dict, with_evidence
+from cluster.proving import comparison_as_dict, record_of, with_evidence
 from cluster.registry import Registry
 from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.session import open_session
 from cluster.stores import open_ledger
+from cluster.versions import made_with
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.dataset import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluate import JudgeCall, Pool, are_recorded
 from optimize_workers.evidence.calibrating import Method
 from optimize_workers.evidence.comparison import Comparison, compare
-from optimize_workers.evidence.gate import GateResult, check_gate
+from optimize_workers.evidence.gate import GateEvidence, GateResult, HeldOut, check_gate
 
 
 class Calibrated(NamedTuple):
@@ -57,7 +58,7 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
     registry.releases()  # stores that cannot be reached are told before the judging, not after it
     calibrated, folder = _calibrate(plain, choice, dataset, config, progress)
     result = _result(calibrated, dataset, config)
-    _finish(calibrated, result, folder, registry)
+    _finish(calibrated, result, dataset, folder, registry)
     folder.write_json("result.json", result)  # written last: its presence means that the run is complete
     return result
 
@@ -83,7 +84,9 @@ def _calibrate(
     after = measure_applied(made, before, progress)
     compared = compare(before.judgments, after.judgments, held_out, judge.task.scale)
     after = with_evidence(after, before, compared, dataset, {"calibration": evidence_of(made.fitted)})
-    return Calibrated(made, before, after, compared, check_gate(after.figures, compared), openings), folder
+    evidence = GateEvidence(pairs=HeldOut(held_out, after.judgments, before.judgments, judge.task.scale))
+    gate = check_gate(after.figures, compared, evidence=evidence)
+    return Calibrated(made, before, after, compared, gate, openings), folder
 
 
 def _result(calibrated: Calibrated, dataset: Dataset, config: CalibrateConfig) -> dict[str, Any]:
@@ -99,18 +102,23 @@ def _result(calibrated: Calibrated, dataset: Dataset, config: CalibrateConfig) -
         "calibration": calibration_as_dict(made, before, after),
         "test_openings": calibrated.test_openings,
         "release": after.release.id,
-        "gate": {"passed": calibrated.gate.passed, "reasons": calibrated.gate.reasons},
+        "gate": calibrated.gate.as_dict(),
+        **made_with(),
     }
 
 
-def _finish(calibrated: Calibrated, result: dict[str, Any], folder: RunFolder, registry: Registry) -> None:
+def _finish(
+    calibrated: Calibrated, result: dict[str, Any], dataset: Dataset, folder: RunFolder, registry: Registry
+) -> None:
     made, before, after, gate = calibrated.made, calibrated.before, calibrated.after, calibrated.gate
     arms = [("baseline", before), ("winner", after)]
     judged = [(arm, m.release.id, m.judgments, m.examples) for arm, m in arms]
     folder.write_text("release.json", after.release.to_json())
     folder.write_judgments([*judged, ("calibration", before.release.id, made.judgments, made.examples)])
-    write_report(folder, "Calibration", arms, result)
-    registry.register(after.release, gate_passed=gate.passed, gate_reasons=gate.reasons)
+    write_report(folder, result)
+    registry.register(before.release)  # so that a later gate finds what it was made from
+    against = (before.release.id, "uncalibrated")
+    registry.register(after.release, gate=record_of("calibrate", gate, after, dataset, against))
     registry.log_run(
         f"calibrate {after.release.judge.model.name}",
         {"method": result["method"], "kind": result["calibration"]["kind"], "release": after.release.id},

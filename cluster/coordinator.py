@@ -22,6 +22,7 @@ from cluster.run_folder import RunFolder
 from cluster.searching import BULLETS, run_search
 from cluster.session import Session, open_session
 from cluster.stores import open_ledger
+from cluster.versions import made_with
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
 from judge_serve.judging.judge_file import load_judge_file
@@ -66,7 +67,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
         else:
             repeated = measure_repeatedly(release, examples, config.repeats, pool, progress, title, ledger)
             measured = repeated.first
-    result = {**measured.as_dict(dataset, config.split), "test_openings": openings}
+    result = {**measured.as_dict(dataset, config.split), "test_openings": openings, **made_with()}
     if repeated is not None:
         result["repeats"] = repeated.as_dict()
     scale = release.judge.task.scale
@@ -80,7 +81,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     rounds = repeated.rounds if repeated else [measured.judgments]
     folder.write_judgments([("judge", release.id, one, examples) for one in rounds])
     folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
-    write_report(folder, "Evaluation", [("judge", measured)], result)
+    write_report(folder, result)
     folder.write_json("result.json", result)  # written last: its presence means that the run is complete
     return result
 

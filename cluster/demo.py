@@ -27,6 +27,7 @@ from cluster.models import resolve_model
 from cluster.progress import Progress
 from cluster.proving import record_of, with_evidence
 from cluster.registry import Registry
+from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
 from cluster.session import Session, open_session
 from cluster.stores import open_ledger
@@ -108,6 +109,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
             "wall_s": round(time.perf_counter() - started, 1),
         }
     )
+    write_report(folder, result)  # again, with what came after the search
     folder.write_json("result.json", result)
     return result
 

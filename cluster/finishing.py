@@ -10,9 +10,11 @@ from cluster.measure import Measured
 from cluster.proving import Proof, comparison_as_dict, record_of
 from cluster.registry import Registry
 from cluster.report.course import course_of
-from cluster.report.html import write_report
+from cluster.report.html import FIGURES, REPORT, write_report
+from cluster.report.record import BASELINE_FILE
 from cluster.run_folder import RunFolder
 from cluster.searching import Search
+from cluster.versions import made_with
 from cluster.waterfall import selection_as_dict
 from optimize_workers.dataset import Dataset
 from optimize_workers.evidence.ceiling import human_ceiling
@@ -60,15 +62,17 @@ def finish_adaptation(
         "test_openings": proof.test_openings,
         "release": release.id,
         "gate": proof.gate.as_dict(),
+        **made_with(),
     }
     if proof.calibration:
         result["calibration"] = proof.calibration
     if search.study.selection:
         result |= selection_as_dict(search.study.selection, proof.steps, proof.overspent)
     arms = [("baseline", proof.baseline), ("winner", proof.winner), *more_arms]
+    folder.write_text(BASELINE_FILE, proof.baseline.release.to_json())
     folder.write_text("release.json", release.to_json())
     folder.write_judgments([(arm, m.release.id, m.judgments, m.examples) for arm, m in arms])
-    write_report(folder, f"Optimization with {config.optimizer}", arms, result, search.study)
+    write_report(folder, result)
     baseline = proof.baseline.release
     if baseline.digest != release.digest:
         registry.register(baseline)  # so that a later gate, or a reader, finds what it was made from
@@ -86,7 +90,7 @@ def finish_adaptation(
             "calls_saved": search.study.calls_saved,
             **{f"refused_{reason}": count for reason, count in search.study.refusals.items()},
         },
-        [folder.path / name for name in ("release.json", "report.html", "candidates.jsonl")],
+        [folder.path / name for name in ("release.json", REPORT, FIGURES, "candidates.jsonl")],
         over_calls=[(step.calls, step.figures) for step in course_of(search.study.trials)],
     )
     return result

@@ -12,6 +12,7 @@ from cluster.measure import Measured
 from cluster.proving import comparison_as_dict, record_of
 from cluster.report.html import write_report
 from cluster.run_folder import RunFolder
+from cluster.versions import made_with
 from optimize_workers.dataset import Dataset
 from optimize_workers.evidence.adversarial import Perturbed
 from optimize_workers.evidence.comparison import Comparison
@@ -54,6 +55,7 @@ def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: in
         "comparison": comparison_as_dict(gated.comparison) if gated.comparison else None,
         "test_openings": openings,
         "gate": gated.gate.as_dict(),
+        **made_with(),
         "adversarial": [shift.as_dict() for shift in gated.shifts],
     }
 
@@ -72,7 +74,7 @@ def write_run(folder: RunFolder, gated: Gated, result: dict[str, Any]) -> None:
     folder.write_judgments([(arm, one.release.id, one.judgments, one.examples) for arm, one in arms])
     if gated.pairs:
         folder.write_rows("adversarial.parquet", _rerated_rows(gated))
-    write_report(folder, f"Gate of release {gated.winner.release.id}", arms, result)
+    write_report(folder, result)
     folder.write_json("result.json", result)
 
 

@@ -65,10 +65,8 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
 
     Raises: RefusedInputError if the folder holds no finished run, or no judgments of that arm or those splits.
     """
-    result = _json_of(folder, "result.json")
-    release = next((folder / name for name in _RELEASES if (folder / name).is_file()), None)
-    if release is None:
-        raise RefusedInputError(f"{folder}: holds no {' or '.join(_RELEASES)}; it is no run that judged labelled data")
+    result = read_json(folder, "result.json")
+    release = _release_path(folder)
     judged = _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS)
     arms = list(dict.fromkeys(_arm_of(row) for row in judged))
     chosen = arm or next((name for name in _ARMS if name in arms), "")
@@ -91,6 +89,49 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
         others=[_judgment(row) for row in judged if _arm_of(row) != chosen],
         num_forgotten=len(read) - len(kept),
     )
+
+
+def read_arms(folder: Path) -> dict[str, tuple[tuple[Judgment, ...], tuple[Example, ...]]]:
+    """All judgments of a run with their examples, by arm; of repeated ones the first.
+
+    Texts of forgotten documents are empty.
+
+    Raises: RefusedInputError if the tables cannot be read or hold none.
+    """
+    judged: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS):
+        if not row.get("occurrence"):
+            judged[_arm_of(row)].append(row)
+    arms = {
+        arm: [(_judgment(row), example) for row, example in _with_examples(folder, rows)]
+        for arm, rows in judged.items()
+    }
+    if not arms:
+        raise RefusedInputError(f"{folder}: judgments.parquet holds no judgments; run the command again")
+    return {arm: (tuple(j for j, _ in pairs), tuple(e for _, e in pairs)) for arm, pairs in arms.items()}
+
+
+def read_release(folder: Path) -> Release:
+    """The release of a run; raises RefusedInputError if it holds none."""
+    return Release.from_file(_release_path(folder))
+
+
+def _release_path(folder: Path) -> Path:
+    release = next((folder / name for name in _RELEASES if (folder / name).is_file()), None)
+    if release is None:
+        raise RefusedInputError(f"{folder}: holds no {' or '.join(_RELEASES)}; it is no run that judged labelled data")
+    return release
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a run; raises RefusedInputError if it cannot be read."""
+    try:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedInputError(f"{folder}: holds no finished run (no readable {name})") from error
+    if not isinstance(content, dict):
+        raise RefusedInputError(f"{folder}: holds no finished run ({name} holds no JSON object)")
+    return content
 
 
 def _no_such_split(release: Path, found: set[str], wanted: Sequence[str]) -> str:
@@ -127,16 +168,6 @@ def _with_examples(folder: Path, judged: Sequence[Row]) -> list[tuple[Row, Examp
             example = replace(example, gold_rating=row["gold_rating"], gold_ratings=(), explanations=())
         matched.append((row, example))
     return matched
-
-
-def _json_of(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RefusedInputError(f"{folder}: holds no finished run (no readable {name})") from error
-    if not isinstance(content, dict):
-        raise RefusedInputError(f"{folder}: holds no finished run ({name} holds no JSON object)")
-    return content
 
 
 def _rows_of(folder: Path, name: str, needed: Sequence[str]) -> list[Row]:

@@ -25,6 +25,7 @@ DOORS = {
     "fastapi": ("judge_serve/serving/", "cluster/review/"),
     "uvicorn": ("cluster/review/serving.py",),
     "jinja2": ("cluster/report/", "cluster/review/"),
+    "vl_convert": ("cluster/report/drawing.py",),
     "typer": ("cluster/",),
     "pyarrow": ("optimize_workers/rows.py", "optimize_workers/ledger/", "cluster/"),
 }

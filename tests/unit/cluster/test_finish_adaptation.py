@@ -20,6 +20,7 @@ from optimize_workers.evidence.comparison import compare
 from optimize_workers.evidence.gate import GateResult
 from optimize_workers.metrics import measure
 from tests.builders import JUDGE, SCALE, make_examples, make_judgment
+from tests.recorded_searches import of_pairs
 from tests.unit.cluster.studies import gepa_study
 
 
@@ -37,7 +38,7 @@ def dataset(tmp_path):
 def adapted_by(study):
     """A search whose baseline and winner were measured on two examples."""
     examples = make_examples(2, "test")
-    judgments = [make_judgment(1), make_judgment(3)]
+    judgments = of_pairs([make_judgment(1), make_judgment(3)], examples)
     figures = measure(judgments, examples, SCALE)
     baseline = Measured(Release(judge=JUDGE), examples, judgments, figures, 1.0)
     judge = JUDGE.model_copy(update={"program": study.winner})
@@ -95,4 +96,23 @@ def test_mlflow_keeps_the_candidates(finished, tmp_path):
 
 def test_the_report_shows_the_candidates(finished):
     _, folder, *_ = finished
-    assert "<h2>Candidates</h2>" in (folder.path / "report.html").read_text(encoding="utf-8")
+    assert 'id="candidates"' in (folder.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_mlflow_keeps_the_figures_of_the_report(finished, tmp_path):
+    _, _, client, run = finished
+    figures = json.loads(Path(client.download_artifacts(run.info.run_id, "figures.json", str(tmp_path))).read_text())
+    assert {chart["name"] for chart in figures["charts"]} >= {"axis", "course"}
+    (table,) = [table for table in figures["tables"] if table["section"] == "Figures"]
+    assert table["rows"][0][0] == "NMSE"
+
+
+def test_the_folder_keeps_what_the_search_started_from(finished):
+    result, folder, *_ = finished
+    assert Release.from_file(folder.path / "baseline.json").id == result["baseline"]["judge"]["release"]
+
+
+def test_the_result_says_what_it_was_made_with(finished):
+    result, *_ = finished
+    assert {"python", "ray", "dspy", "mlflow"} <= set(result["versions"])
+    assert result["finished_at"].endswith("+00:00")

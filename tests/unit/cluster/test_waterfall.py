@@ -16,6 +16,7 @@ from optimize_workers.metrics import measure
 from optimize_workers.selection import Change, Ground, HarmfulBullet, Selection, Step
 from optimize_workers.study import StudyResult
 from tests.builders import JUDGE, PROGRAM, SCALE, make_examples, make_judgment
+from tests.recorded_searches import of_pairs
 from tests.unit.cluster.studies import make_trial
 from tests.unit.cluster.test_finish_adaptation import adapted_by, dataset  # noqa: F401
 
@@ -40,7 +41,7 @@ STEPS = (
 
 
 def measured(program, *ratings):
-    judgments = [make_judgment(rating) for rating in ratings]
+    judgments = of_pairs([make_judgment(rating) for rating in ratings], EXAMPLES)
     release = Release(judge=JUDGE.model_copy(update={"program": program}))
     return Measured(release, EXAMPLES, judgments, measure(judgments, EXAMPLES, SCALE), 1.0)
 
@@ -69,17 +70,17 @@ def test_each_step_is_compared_with_the_one_before():
 
 
 def test_bars_fall_from_one_step_to_the_next():
-    picture = waterfall_of([40.0, 20.0, 30.0])
-    assert picture.top_nmse == 40.0
-    # 170 units between the axes for an NMSE of 40; 570 units for 4 bars
-    assert [(bar.y, bar.height) for bar in picture.bars] == [(15.0, 170.0), (15.0, 85.0), (57.5, 42.5), (57.5, 127.5)]
-    assert [bar.is_whole for bar in picture.bars] == [True, False, False, True]
-    assert [bar.is_rise for bar in picture.bars] == [False, False, True, False]
-    assert all(bar.x >= 50 and bar.x + bar.width <= 620 for bar in picture.bars)
+    assert [bar[:4] for bar in waterfall_of([40.0, 20.0, 30.0])] == [
+        ("baseline", 0.0, 40.0, "whole"),
+        ("1", 20.0, 40.0, "fall"),
+        ("2", 20.0, 30.0, "rise"),
+        ("winner", 0.0, 30.0, "whole"),
+    ]
+    assert [bar.delta for bar in waterfall_of([40.0, 20.0, 30.0])] == [0.0, -20.0, 10.0, 0.0]
 
 
-def test_a_perfect_baseline_is_a_thin_line():
-    assert [(bar.y, bar.height) for bar in waterfall_of([0.0]).bars] == [(185.0, 1.0)] * 2
+def test_a_perfect_baseline_has_bars_of_nothing():
+    assert [(bar.low, bar.high) for bar in waterfall_of([0.0])] == [(0.0, 0.0)] * 2
 
 
 def test_a_picture_of_nothing_is_refused():
@@ -136,12 +137,13 @@ def test_the_result_holds_the_steps_of_both_splits(finished):
 def test_the_report_shows_the_waterfall_with_each_text_escaped(finished):
     _, folder = finished
     html = (folder.path / "report.html").read_text(encoding="utf-8")
-    assert "NMSE on the test split, from 25.0 to 0.0 in 3 steps" in html
-    assert html.count("<rect ") == 5
+    steps = html.split('<section id="steps"')[1].split("</section>")[0]
+    assert "NMSE on the test split, from 25.0 to 0.0 in 3 steps" in steps
+    assert [f"{label}</text>" in steps for label in ("25.0", "-18.8", "0.0", "-6.2")] == [True] * 4
     assert "Two &lt;b&gt;." in html and "Two <b>." not in html
-    assert "Bad &amp; worse." in html and "shrunk towards 0" in html
-    assert html.count("not needed") >= 1 and "0.030" in html
-    assert "Nothing but the bullet block differs" in html
+    assert "Bad &amp; worse." in steps and "shrunk towards 0" in steps
+    assert steps.count("not needed") >= 1 and "0.030" in steps
+    assert "Nothing but the bullet block differs" in steps
     assert "- Two &lt;b&gt;.\n- Three." in html, "the winner's prompt shows its bullets"
 
 
@@ -157,7 +159,5 @@ def test_a_run_that_changed_more_is_marked(finished):
     result, folder = finished
     from cluster.report.html import write_report
 
-    marked = {**result, "diff_budget": {"kept": False, "changed": "sampling"}}
-    arms = [("baseline", measured(PROGRAM, 3, 4)), ("winner", measured(STEPS[-1].program, 1, 2))]
-    write_report(folder, "Optimization", arms, marked)
+    write_report(folder, {**result, "diff_budget": {"kept": False, "changed": "sampling"}})
     assert "More than the bullet block changed: sampling" in (folder.path / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,73 @@
+"""Where a report's figures come from: data, judge, search, release and its parents, versions, config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cluster.report.blocks import Section, cut, facts_table
+from cluster.report.record import Record
+from judge_serve.judging.release import SHORT_ID_CHARS
+
+_MAX_RESULT_CHARS = 200_000
+
+
+def provenance(record: Record) -> Section:
+    """Everything that is needed to make the run again, and the recorded result itself."""
+    tables = (
+        facts_table(_data(record), "Data"),
+        facts_table(_judge(record), "Judge"),
+        facts_table(_release(record), "Release"),
+        facts_table(_search(record), "Search"),
+        facts_table(_versions(record), "Versions"),
+        replace(facts_table(record.config, "Config"), is_folded=True),
+    )
+    text = json.dumps(record.result, indent=2, ensure_ascii=False)
+    return Section(
+        "provenance",
+        "Provenance",
+        blocks=tuple(table for table in tables if table.rows),
+        partial="result.html",
+        content=cut(text, _MAX_RESULT_CHARS),
+    )
+
+
+def _data(record: Record) -> dict[str, Any]:
+    dataset = record.dataset
+    known = {key: dataset.get(key) for key in ("path", "fingerprint", "split", "n", "queries") if key in dataset}
+    openings = record.result.get("test_openings")
+    return known | ({"openings of the test split": openings} if openings is not None else {})
+
+
+def _judge(record: Record) -> dict[str, Any]:
+    judge = record.release.judge
+    return {
+        "task": judge.task.name,
+        "scale": str(judge.task.scale),
+        "model": judge.model.name,
+        "revision": judge.model.revision,
+        "mode": str(judge.mode),
+        "sampling": judge.sampling.model_dump(mode="json"),
+        "program": judge.program.digest[:SHORT_ID_CHARS],
+        "sections": len(judge.program.sections),
+        "bullets": len(judge.program.bullets),
+        "demonstrations": len(judge.program.demonstrations),
+    }
+
+
+def _release(record: Record) -> dict[str, Any]:
+    release = record.release
+    parents = [parent[:SHORT_ID_CHARS] for parent in release.parents]
+    return {"id": release.id, "digest": release.digest, "parents": parents or "none", "name": release.name}
+
+
+def _search(record: Record) -> dict[str, Any]:
+    keys = ("optimizer", "seed", "budget", "calls", "calls_saved")
+    return {key: record.result[key] for key in keys if key in record.result}
+
+
+def _versions(record: Record) -> Mapping[str, Any]:
+    made = record.result.get("finished_at")
+    return ({"finished at": made} if made else {}) | dict(record.part("versions"))
