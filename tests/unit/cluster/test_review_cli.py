@@ -70,7 +70,8 @@ def test_the_page_is_served_until_it_is_stopped_and_says_what_was_decided(tmp_pa
     run = write_run(tmp_path / "run", make_pairs(6))
     told, result = served(home, run=run, author="ada")
     assert "6 pairs to review at http://127.0.0.1:" in told[0]
-    assert result == {"run": str(run), "pairs": 6, "accepted": 0, "rejected": 1, "label_wrong": 0}
+    counts = {"accepted": 0, "rejected": 1, "label_wrong": 0, "removed": 0}
+    assert result == {"run": str(run), "pairs": 6, **counts}
     with opened(home) as ledger:
         assert [event.author for event in ledger.review_events(str(run))] == ["ada"]
 
