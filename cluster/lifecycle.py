@@ -25,6 +25,7 @@ IMPORT_PATH = "judge_serve.serving.app:build"
 OBJECT_STORE_BYTES = 200 * 1024**2
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 1_800.0  # large models load for many minutes
+WORKER_LOGS = "/tmp/ray/session_latest/logs/worker-*"  # where Ray puts them by default
 
 
 def serve_config(
@@ -153,7 +154,9 @@ def deploy(
         if state == "RUNNING":
             return
         if app and state in {"DEPLOY_FAILED", "UNHEALTHY"}:
-            raise ServingFailedError(f"the judging application failed to start: {_why(app)}")
+            raise ServingFailedError(
+                f"the judging application failed to start: {_why(app)}; what its processes said is in {WORKER_LOGS}"
+            )
         if on_wait:
             on_wait(f"serving: {state.lower()} {time.monotonic() - started:.0f} s")
         time.sleep(0.5)

@@ -1,7 +1,7 @@
 """The catalogue: models as data, by the names that people type.
 
 Hugging Face ids and context lengths are those of the models' public pages; `max_model_len` is what judging
-needs, not what the model can do. GPU settings were not run on the development machine, which has none.
+needs, not what the model can do. What was seen of them on a GPU stands in docs/benchmarks.md.
 """
 
 from __future__ import annotations
