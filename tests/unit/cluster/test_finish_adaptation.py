@@ -69,6 +69,15 @@ def test_the_result_says_what_racing_saved(finished):
     assert (result["calls"], result["calls_saved"]) == (250, 56)
 
 
+def test_the_result_has_the_difference_of_every_figure(finished):
+    result, *_ = finished
+    assert set(result["differences"]) == {"nmse", "validity", "qwk", "bias", "abs_bias", "grades"}
+    assert result["differences"]["nmse"]["delta"] == result["comparison"]["delta_nmse"]
+    assert result["luck"] is None  # these trials hold no scores
+    assert "human" not in result  # no example has several raters
+    json.dumps(result, allow_nan=False)
+
+
 def test_mlflow_has_the_search_over_judge_calls(finished):
     _, _, client, run = finished
     histories = {
