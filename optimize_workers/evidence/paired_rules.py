@@ -61,7 +61,9 @@ def paired_rules(pairs: HeldOut | None, against: str, limits: GateConfig) -> Ite
 
 
 def skill_interval(judgments: Sequence[Judgment], examples: Sequence[Example], scale: Scale) -> SkillInterval | None:
-    """The 95 % interval of the skill over the mean human rating of these examples; None where people gave one rating.
+    """The 95 % interval of the skill over the mean human rating of these examples.
+
+    None where people gave one rating, or where there are too few queries for an interval.
 
     Raises: ValueError if lengths differ or there are none.
     """
@@ -70,14 +72,16 @@ def skill_interval(judgments: Sequence[Judgment], examples: Sequence[Example], s
     constant = 100.0 * ((gold.mean() - gold) / scale.width) ** 2
     if constant.mean() <= 0:
         return None
-    low, high = mean_interval(constant - loss, [e.item.query_id for e in examples])
-    return SkillInterval(low / float(constant.mean()), high / float(constant.mean()))
+    interval = mean_interval(constant - loss, [e.item.query_id for e in examples])
+    if interval is None:
+        return None
+    return SkillInterval(*(end / float(constant.mean()) for end in interval))
 
 
 def _skill_rule(pairs: HeldOut, limits: GateConfig) -> Rule:
     interval = skill_interval(pairs.judgments, pairs.examples, pairs.scale)
     if interval is None:
-        return not_checked("skill_low", "people gave one rating only", limits.min_skill_low)
+        return not_checked("skill_low", "people gave one rating only, or few queries", limits.min_skill_low)
     reason = (
         f"the 95 % interval of its skill begins at {interval.low:+.3f}, needs more than {limits.min_skill_low}: "
         "it may be chance that it beats the mean human rating"
