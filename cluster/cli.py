@@ -25,6 +25,7 @@ from cluster.gate_cli import gate
 from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
+from cluster.releases_cli import releases_app
 from cluster.review_cli import review
 from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, run_command
 from judge_serve.judging.judgment import AnswerMode
@@ -57,6 +58,7 @@ app.command()(gate)
 app.add_typer(ledger_app)
 app.command()(review)
 app.add_typer(bullets_app)
+app.add_typer(releases_app)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
 Model = Annotated[
