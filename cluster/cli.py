@@ -26,6 +26,7 @@ from cluster.gate_cli import gate
 from cluster.ledger_cli import ledger_app
 from cluster.lifecycle import prepare_ray_environment
 from cluster.progress import Progress
+from cluster.releases_cli import releases_app
 from cluster.report_cli import report
 from cluster.review_cli import review
 from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, run_command
@@ -61,6 +62,7 @@ app.command()(review)
 app.command(name="calibrate")(calibrate_command)
 app.command()(report)
 app.add_typer(bullets_app)
+app.add_typer(releases_app)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
 Model = Annotated[

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from cluster.configs import OptimizeConfig
 from cluster.measure import Measured
+from cluster.model_card import model_card
 from cluster.proving import Proof, comparison_as_dict, record_of
 from cluster.registry import Registry
 from cluster.report.course import course_of
@@ -77,7 +78,8 @@ def finish_adaptation(
     if baseline.digest != release.digest:
         registry.register(baseline)  # so that a later gate, or a reader, finds what it was made from
     against = (baseline.id, "the baseline")
-    registry.register(release, gate=record_of(command, proof.gate, proof.winner, dataset, against))
+    entry = registry.register(release, gate=record_of(command, proof.gate, proof.winner, dataset, against))
+    folder.write_text("model_card.md", model_card(entry, [baseline]))
     registry.log_run(
         f"optimize {config.optimizer} {release.judge.model.name}",
         {"optimizer": config.optimizer, "seed": config.seed, "budget": config.budget, "release": release.id},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cluster.arms import MeasuredArm
-from cluster.gate_record import GateRecord
+from cluster.gate_record import GateRecord, KeptShift
 from cluster.gate_reference import Reference
 from cluster.measure import Measured
 from cluster.proving import comparison_as_dict, record_of
@@ -64,13 +64,15 @@ def record_of_gated(gated: Gated, reference: Reference, dataset: Dataset) -> Gat
     """What the registry keeps."""
     against = (reference.release.id, reference.role) if reference.release else None
     record = record_of("gate", gated.gate, gated.winner, dataset, against)
-    return record.model_copy(update={"adversarial": tuple(shift.as_dict() for shift in gated.shifts)})
+    shifts = tuple(KeptShift.model_validate(shift.as_dict()) for shift in gated.shifts)
+    return record.model_copy(update={"adversarial": shifts})
 
 
-def write_run(folder: RunFolder, gated: Gated, result: dict[str, Any]) -> None:
+def write_run(folder: RunFolder, gated: Gated, result: dict[str, Any], card: str) -> None:
     """The files of the run folder, `result.json` last: its presence means that the run is complete."""
     arms = [(name, gated.arms[name].measured) for name in ("baseline", "winner") if name in gated.arms]
     folder.write_text("release.json", gated.winner.release.to_json())
+    folder.write_text("model_card.md", card)
     folder.write_judgments([(arm, one.release.id, one.judgments, one.examples) for arm, one in arms])
     if gated.pairs:
         folder.write_rows("adversarial.parquet", _rerated_rows(gated))

@@ -6,11 +6,12 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from judge_serve.judging.errors import RefusedInputError
+from optimize_workers.evidence.rules import RuleStatus
 
 logger = logging.getLogger(__name__)
 Kept = TypeVar("Kept", bound=BaseModel)
@@ -57,6 +58,34 @@ class GateSummary(BaseModel):
         return json.dumps([one.model_dump(mode="json") for one in summaries[-MAX_HISTORY:]])
 
 
+class KeptRule(BaseModel):
+    """A rule as the registry keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    name: str = Field(max_length=100)
+    status: RuleStatus
+    limit: float | None = None
+    found: float | None = None
+    reason: str | None = Field(None, max_length=4_000)
+
+
+class KeptShift(BaseModel):
+    """What a kind of perturbed pairs did, as the registry keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    kind: str = Field(max_length=100)
+    expected: str = Field(max_length=100)
+    n: int = Field(ge=0)
+    invalid: int = Field(ge=0)
+    mean_shift: float | None = None
+    ci95: tuple[float, float] | None = None
+    moved_share: float | None = None
+    extra_shift: float | None = None
+    extra_ci95: tuple[float, float] | None = None
+
+
 class GateRecord(GateSummary):
     """An answer of the gate about one release.
 
@@ -69,16 +98,23 @@ class GateRecord(GateSummary):
         rules: name, status, limit, found and reason of each.
         adversarial: shift per kind, empty if no perturbed pair was judged.
         figures: of the release on these examples.
-        imported_from: where an imported result was made, and when it came here.
+        imported_from: where an imported result was made; None for one of this registry.
     """
 
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Annotated[str, Field(max_length=4_000)], ...] = Field((), max_length=100)
     against_role: str = Field("", max_length=40)
     queries: int | None = Field(None, ge=0)
-    rules: tuple[dict[str, Any], ...] = ()
-    adversarial: tuple[dict[str, Any], ...] = ()
-    figures: dict[str, Any] = {}
+    rules: tuple[KeptRule, ...] = Field((), max_length=100)
+    adversarial: tuple[KeptShift, ...] = Field((), max_length=50)
+    figures: dict[str, float | tuple[float, float] | None] = Field({}, max_length=50)
     imported_from: str | None = Field(None, max_length=200)
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> GateRecord:
+        failed = [rule.name for rule in self.rules if rule.status is RuleStatus.FAILED]
+        if self.passed and failed:
+            raise ValueError(f"it passed and failed {', '.join(failed)}")
+        return self
 
     def summary(self) -> GateSummary:
         """The answer in short."""

@@ -11,6 +11,7 @@ from cluster.configs import GateRunConfig
 from cluster.gate_output import Gated, record_of_gated, result_of, write_run
 from cluster.gate_reference import Reference, TextFindings, findings_of, lineage_of, reference_of
 from cluster.judge_choice import choice_for
+from cluster.model_card import model_card
 from cluster.progress import Progress
 from cluster.registry import Registry
 from cluster.run_folder import RunFolder
@@ -39,7 +40,8 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     pairs = perturb(examples, scale, per_kind=config.adversarial_examples) if config.adversarial else None
     alone = "" if reference.release else "no other judge, constant and absolute rules only: "
     progress.note(f"release {release.id} is held against {alone}{reference.words}")
-    findings = findings_of(release, lineage_of(release, registry.releases()), dataset)
+    ancestors = lineage_of(release, registry.releases())
+    findings = findings_of(release, ancestors, dataset)
     with open_ledger() as ledger:
         folder = None
         if config.out is not None:
@@ -51,9 +53,9 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
         measured = measure_arms(arms, examples, pairs or [], ledger, progress)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
-    registry.register(release, gate=record_of_gated(gated, reference, dataset))
+    entry = registry.register(release, gate=record_of_gated(gated, reference, dataset))
     if folder is not None:
-        write_run(folder, gated, result)
+        write_run(folder, gated, result, model_card(entry, ancestors))
     return result
 
 

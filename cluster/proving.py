@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cluster.calibration import Calibrating, calibration_as_dict, evidence_of, measure_applied
-from cluster.gate_record import GateRecord, figures_of
+from cluster.gate_record import GateRecord, KeptRule, figures_of
 from cluster.measure import Measured, measure_judge
 from cluster.progress import Progress
 from cluster.run_folder import RunFolder
@@ -103,7 +103,12 @@ def with_evidence(
 ) -> Measured:
     """The winner with its release carrying the evidence: data, search, both judges' figures, their comparison."""
     evidence = {
-        "dataset": {"fingerprint": dataset.fingerprint, "split": "test", "n": len(winner.examples)},
+        "dataset": {
+            "fingerprint": dataset.fingerprint,
+            "split": "test",
+            "n": len(winner.examples),
+            "sizes": {split: len(examples) for split, examples in dataset.by_split.items()},
+        },
         **search,
         "baseline": _evidence_of(baseline),
         "winner": _evidence_of(winner),
@@ -127,7 +132,7 @@ def record_of(
         command=command,
         passed=gate.passed,
         reasons=tuple(gate.reasons),
-        rules=tuple(rule.as_dict() for rule in gate.rules),
+        rules=tuple(KeptRule.model_validate(rule.as_dict()) for rule in gate.rules),
         against=other,
         against_role=role,
         fingerprint=dataset.fingerprint,

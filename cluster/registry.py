@@ -33,6 +33,7 @@ class Registered(NamedTuple):
     version: str
     aliases: tuple[str, ...]
     tags: dict[str, str]
+    registered_ms: int = 0  # since 1970
 
     @property
     def gate_passed(self) -> bool:
@@ -134,7 +135,8 @@ class Registry:
     def releases(self) -> list[Registered]:
         """All releases, newest first."""
         names = [prompt.name for prompt in self._mlflow.genai.search_prompts()]
-        return [entry for name in names for entry in self._versions(name)]
+        entries = [entry for name in names for entry in self._versions(name)]
+        return sorted(entries, key=lambda entry: (entry.registered_ms, int(entry.version)), reverse=True)
 
     def champion_of(self, name: str) -> Registered | None:
         """The release of this name that is deployed, if one is."""
@@ -228,9 +230,13 @@ class Registry:
                 continue  # a prompt of somebody else
             full = self._client.get_prompt_version(name, version.version)
             release = Release.from_json(str(full.template), f"registry {name} version {full.version}")
-            entries.append(Registered(release, str(full.version), tuple(full.aliases), dict(full.tags)))
+            entries.append(Registered(release, str(full.version), tuple(full.aliases), dict(full.tags), _made_ms(full)))
         return entries
 
     def _tag(self, registered: Registered, key: str, value: str, most: int = MAX_TAG_CHARS) -> None:
         name = registered.release.name
         self._client.set_prompt_version_tag(name, registered.version, key, value[:most])
+
+
+def _made_ms(version: Any) -> int:
+    return int(version.creation_timestamp or 0)

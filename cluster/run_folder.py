@@ -94,9 +94,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file; it appears whole or not at all."""
-        scratch = self.path / f".{name}.tmp"
-        scratch.write_text(text, encoding="utf-8")
-        return scratch.rename(self.path / name)
+        return write_whole(self.path / name, text)
 
     def append_line(self, name: str, content: Any) -> None:
         """Append one JSON line."""
@@ -166,6 +164,13 @@ def _example_row(example: Example) -> dict[str, Any]:
         "explanations": list(example.explanations),
         "split": example.split,
     }
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file; it appears whole or not at all."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(text, encoding="utf-8")
+    return scratch.rename(path)
 
 
 def _check_same_config(path: Path, config: dict[str, Any]) -> None:

@@ -322,6 +322,11 @@ def _gate_line(gate: dict[str, Any]) -> None:
         _print(f"override   {gate['override']}")
 
 
+def print_plain(what: Any) -> None:
+    """Print a line, a text or a table; nothing in a line is markup."""
+    _print(what)
+
+
 def _print(what: Any) -> None:
     console = Console(highlight=False, width=None if Console().is_terminal else 120)
     if isinstance(what, str):

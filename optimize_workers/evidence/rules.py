@@ -28,8 +28,9 @@ class Rule(NamedTuple):
     reason: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {**self._asdict(), "status": str(self.status)}
+        """JSON form; `passed` is None where the rule was not checked."""
+        passed = None if self.status is RuleStatus.NOT_CHECKED else self.status is RuleStatus.PASSED
+        return {**self._asdict(), "status": str(self.status), "passed": passed}
 
 
 def at_least(name: str, found: float | None, limit: float, reason: str) -> Rule:

@@ -113,7 +113,7 @@ def test_a_good_release_without_any_other_passes_on_absolute_rules_and_says_so(d
     assert kept.gate_passed
     assert (kept.gate.n, kept.gate.queries, kept.gate.command) == (60, 20, "gate")
     assert kept.gate.fingerprint == result["winner"]["dataset"]["fingerprint"]
-    assert {rule["name"] for rule in kept.gate.rules} == set(rules)
+    assert {rule.name for rule in kept.gate.rules} == set(rules)
 
 
 def test_the_champion_is_what_a_release_is_held_against(data, known):
@@ -310,7 +310,7 @@ def test_the_adversarial_suite_is_judged_reported_and_kept(data, known, tmp_path
     assert set(pq.read_table(out / "judgments.parquet")["doc_id"].to_pylist()).isdisjoint(
         {pair.example.item.doc_id for pair in pairs}
     )
-    assert [one["kind"] for one in registry.resolve(good.id).gate.adversarial] == list(Kind)
+    assert [one.kind for one in registry.resolve(good.id).gate.adversarial] == list(Kind)
 
 
 def test_a_release_that_obeys_documents_is_refused(data, known):

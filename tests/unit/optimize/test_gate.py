@@ -207,7 +207,7 @@ def test_a_judge_that_cannot_be_read_is_refused():
 
 def test_one_query_is_refused():
     examples = [replace(e, item=replace(e.item, query_id="q")) for e in EXAMPLES]
-    assert failing(PERFECT, judged(3), examples) == {"queries"}
+    assert "queries" in failing(PERFECT, judged(3), examples)
 
 
 def test_one_grade_is_refused_because_skill_is_undefined():
