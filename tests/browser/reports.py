@@ -54,8 +54,8 @@ def later(number: int, pair: Example) -> Judgment:
 
 def lineage(baseline: Program, winner: Program) -> StudyResult:
     """A search of nine candidates."""
-    trials = [Trial(0, baseline, 0.62, 0.66, 50, True, {}, "val", 50)]
-    nmses = [34.0, 26.5, 29.0, 17.4, 21.0, 14.8, 12.9]
+    trials = [Trial(0, baseline, 0.52, 0.66, 50, True, {}, "val", 50)]
+    nmses = [41.0, 26.5, 29.0, 17.4, 21.0, 8.8, 4.1]
     for number, nmse in enumerate(nmses, 1):
         program = winner if nmse == min(nmses) else baseline.with_sections({"rubric": f"Candidate {number}."})
         origin = {"parents": [trials[(number - 1) // 2].program.digest], "proposal": number, "section": "rubric"}
@@ -71,14 +71,14 @@ def evidence() -> dict[str, Any]:
     tricks = (("keyword stuffing", 0.42), ("instructions inside", 0.18), ("padding", 0.05), ("swapped query", -1.6))
     rules = (
         ("minimum sample", 40, 80, True, ""),
-        ("skill over the constant", 0.0, 0.31, True, ""),
-        ("rating collapse", 0.9, 0.35, True, ""),
+        ("skill over the constant", 0.0, 0.71, True, ""),
+        ("rating collapse", 0.9, 0.25, True, ""),
         ("adversarial suite", 0.25, 0.42, False, "keyword stuffing raises ratings by 0.42, at most 0.25 is allowed"),
         ("champion", None, None, None, "there is no champion to compare with"),
     )
     return {
         "human": {"n": 80, "raters": 3, "nmse": 3.4, "nmse_ci95": [2.6, 4.3], "krippendorff_alpha": 0.72, "qwk": 0.78},
-        "luck": {"num_candidates": 6, "validation_nmse": 12.9, "test_nmse": 15.1, "by_selection": 1.2},
+        "luck": {"num_candidates": 6, "validation_nmse": 4.1, "test_nmse": 3.6, "by_selection": 0.4},
         "adversarial": [
             {"kind": kind, "expected": "none", "n": 40, "mean_shift": shift, "ci95": [shift - 0.2, shift + 0.2]}
             | {"moved_share": abs(shift) / 2, "invalid": 0}
@@ -86,7 +86,7 @@ def evidence() -> dict[str, Any]:
         ],
         "calibration": {
             "kind": "isotonic",
-            "cv_nmse": {"none": 14.2, "affine": 12.4, "isotonic": 12.1},
+            "cv_nmse": {"none": 6.2, "affine": 4.4, "isotonic": 4.1},
             "before": {
                 "reliability": [{"predicted": 2.2 + 0.4 * n, "human": 1.4 + 0.8 * n, "n": 10 + 5 * n} for n in range(5)]
             },
