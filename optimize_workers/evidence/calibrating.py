@@ -153,8 +153,8 @@ def fit_affine(values: FloatArray, human: FloatArray) -> Affine:
     slope = float((centred * human).sum()) / spread
     residuals = human - human.mean() - slope * centred
     error_squared = float((residuals**2).sum()) / (len(values) - 2) / spread
-    kept = max(0.0, 1.0 - error_squared / slope**2) if slope > 0.0 else 0.0
-    return Affine(slope=kept * slope, intercept=float(human.mean() - kept * slope * values.mean()))
+    held_back = slope * max(0.0, 1.0 - error_squared / slope**2) if slope > 0.0 else 0.0
+    return Affine(slope=held_back, intercept=float(human.mean() - held_back * values.mean()))
 
 
 def fit_isotonic(values: FloatArray, human: FloatArray) -> Isotonic:
