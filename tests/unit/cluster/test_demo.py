@@ -30,7 +30,7 @@ def found():
     session = SimpleNamespace(pool=InProcessPool(ScriptedEngine(rate)), ledger=MemoryStore())
     with Progress() as progress:
         proof = measure_judge(Release(judge=JUDGE), SPLITS["test"], session.pool, progress, "test")
-        search = SimpleNamespace(validation=Validation(SPLITS["val"], 12.5))
+        search = SimpleNamespace(validation=Validation(SPLITS["val"], 12.5), refusal=None)
         adapted = SimpleNamespace(search=search, proof=SimpleNamespace(baseline=proof, winner=proof, gate="gate"))
         expected = _measure_expected(adapted, DATASET, session, progress, num_fitted=40)
         return adapted, expected, _better_of(adapted, expected, progress)
