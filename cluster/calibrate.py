@@ -16,6 +16,7 @@ from cluster.calibration import (
 from cluster.configs import CalibrateConfig
 from cluster.judge_choice import judge_to_run
 from cluster.measure import Measured, measure_judge
+from cluster.model_card import model_card
 from cluster.models import ModelChoice
 from cluster.progress import Progress
 from cluster.proving import comparison_as_dict, record_of, with_evidence
@@ -118,7 +119,8 @@ def _finish(
     write_report(folder, result)
     registry.register(before.release)  # so that a later gate finds what it was made from
     against = (before.release.id, "uncalibrated")
-    registry.register(after.release, gate=record_of("calibrate", gate, after, dataset, against))
+    entry = registry.register(after.release, gate=record_of("calibrate", gate, after, dataset, against))
+    folder.write_text("model_card.md", model_card(entry, [before.release]))
     registry.log_run(
         f"calibrate {after.release.judge.model.name}",
         {"method": result["method"], "kind": result["calibration"]["kind"], "release": after.release.id},

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import Any
 
+from cluster.word_diff import word_pieces
 from judge_serve.judging.program import Demonstration, Program
 from judge_serve.judging.release import Release
-
-_WORD = re.compile(r"\S+\s*|\s+")
-MAX_EXACT_WORDS = 4_000  # beyond it words that are everywhere are left out of the alignment, which would take minutes
 
 
 def difference_of(first: Release, second: Release) -> dict[str, Any]:
@@ -26,18 +22,6 @@ def difference_of(first: Release, second: Release) -> dict[str, Any]:
         "bullets": _listed(before.bullets, after.bullets),
         "demonstrations": _listed([*map(_named, before.demonstrations)], [*map(_named, after.demonstrations)]),
     }
-
-
-def word_changes(before: str, after: str) -> list[dict[str, str]]:
-    """Runs of words in order: `{"what": "same" | "removed" | "added", "text"}`."""
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    is_long = max(len(old), len(new)) > MAX_EXACT_WORDS
-    matcher = SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=is_long)
-    changes = []
-    for what, i1, i2, j1, j2 in matcher.get_opcodes():
-        runs = [("same", new[j1:j2])] if what == "equal" else [("removed", old[i1:i2]), ("added", new[j1:j2])]
-        changes += [{"what": kind, "text": "".join(words)} for kind, words in runs if words]
-    return changes
 
 
 def _fields(first: Release, second: Release) -> list[dict[str, Any]]:
@@ -66,7 +50,11 @@ def _fields(first: Release, second: Release) -> list[dict[str, Any]]:
 def _sections(before: Program, after: Program) -> list[dict[str, Any]]:
     names = dict.fromkeys([*before.sections, *after.sections])
     pairs = [(name, before.sections.get(name, ""), after.sections.get(name, "")) for name in names]
-    return [{"name": name, "changes": word_changes(old, new)} for name, old, new in pairs if old != new]
+    return [
+        {"name": name, "changes": [piece._asdict() for piece in word_pieces(old, new)]}
+        for name, old, new in pairs
+        if old != new
+    ]
 
 
 def _listed(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:

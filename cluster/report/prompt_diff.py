@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from cluster.report.blocks import Section, cut
 from cluster.report.record import Record
+from cluster.word_diff import ADDED, REMOVED, SAME, Piece, word_pieces, words_of
 from judge_serve.judging.program import Demonstration, Program
 
-SAME, REMOVED, ADDED, SKIPPED = "same", "removed", "added", "skipped"
+SKIPPED = "skipped"  # a piece that says how much of an unchanged run is left out
 _CONTEXT_WORDS = 25  # kept of an unchanged run, beside what changed
 _MIN_SKIPPED_WORDS = 30
-_MIN_SAME_WORDS = 3  # a shorter run between two changes reads better as changed too
-_MIN_ALIKE = 0.35  # share of words in common, under which a text counts as rewritten
 _MAX_SHOWN_CHARS = 600  # of a demonstration's document
-_WORD = re.compile(r"\S+\s*|\s+")
-
-
-class Piece(NamedTuple):
-    """A run of words that stayed, was removed or added; of a skipped one `text` says how much it is."""
-
-    what: str
-    text: str
 
 
 class Difference(NamedTuple):
@@ -79,17 +69,8 @@ def differences_of(before: Program, after: Program) -> tuple[Difference, ...]:
 
 
 def word_diff(before: str, after: str) -> tuple[Piece, ...]:
-    """Runs of words that stayed, were removed or added; a text that is hardly the same one is replaced as a whole.
-
-    Removed words without what was skipped are those of `before`, added ones those of `after`.
-    """
-    if before == after:
-        return tuple(_shortened([Piece(SAME, before)])) if before else ()
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    matcher = SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=len(old) > 2_000)
-    if matcher.ratio() < _MIN_ALIKE:
-        return tuple(piece for piece in (Piece(REMOVED, before), Piece(ADDED, after)) if piece.text)
-    return tuple(_shortened(_merged(_pieces(matcher, old, new))))
+    """Pieces of two texts as `word_pieces` finds them, long unchanged runs with their middle left out."""
+    return tuple(_shortened(word_pieces(before, after)))
 
 
 def whole(program: Program) -> str:
@@ -100,48 +81,12 @@ def whole(program: Program) -> str:
     return "\n\n".join(filter(None, (*sections, bullets, shown)))
 
 
-def _pieces(
-    matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]
-) -> Iterator[tuple[list[str], list[str]]]:
-    """Pairs of (removed, added) words; equal lists are words that stayed."""
-    for what, i1, i2, j1, j2 in matcher.get_opcodes():
-        if what == "equal":  # a last word has no space after it, which it may need in the middle of the other text
-            same = [max(pair, key=len) for pair in zip(old[i1:i2], new[j1:j2], strict=True)]
-            yield same, same
-        else:
-            yield list(old[i1:i2]), list(new[j1:j2])
-
-
-def _merged(runs: Iterator[tuple[list[str], list[str]]]) -> Iterator[Piece]:
-    """The runs as pieces, short unchanged ones between two changes counted to these."""
-    listed = list(runs)
-    removed: list[str] = []
-    added: list[str] = []
-    for place, (old, new) in enumerate(listed):
-        is_same = old == new
-        is_short = is_same and len(new) < _MIN_SAME_WORDS and 0 < place < len(listed) - 1
-        if not is_same or is_short:
-            removed, added = removed + old, added + new
-            continue
-        yield from _change(removed, added)
-        removed, added = [], []
-        yield Piece(SAME, "".join(new))
-    yield from _change(removed, added)
-
-
-def _change(removed: Sequence[str], added: Sequence[str]) -> Iterator[Piece]:
-    for what, words in ((REMOVED, removed), (ADDED, added)):
-        if words:
-            yield Piece(what, "".join(words))
-
-
-def _shortened(pieces: Iterator[Piece] | list[Piece]) -> Iterator[Piece]:
+def _shortened(pieces: Sequence[Piece]) -> Iterator[Piece]:
     """Long unchanged runs with their middle left out; beside a change some words stay."""
-    listed = list(pieces)
-    for place, piece in enumerate(listed):
-        words = _WORD.findall(piece.text)
+    for place, piece in enumerate(pieces):
+        words = words_of(piece.text)
         head = _CONTEXT_WORDS if place > 0 else 0
-        tail = _CONTEXT_WORDS if place < len(listed) - 1 else 0
+        tail = _CONTEXT_WORDS if place < len(pieces) - 1 else 0
         num_skipped = len(words) - head - tail
         if piece.what != SAME or num_skipped < _MIN_SKIPPED_WORDS:
             yield piece

@@ -2,7 +2,8 @@
 
 import random
 
-from cluster.report.prompt_diff import ADDED, REMOVED, SAME, SKIPPED, differences_of, word_diff
+from cluster.report.prompt_diff import SKIPPED, differences_of, word_diff
+from cluster.word_diff import ADDED, REMOVED, SAME
 from judge_serve.judging import Demonstration
 from tests.builders import PROGRAM
 

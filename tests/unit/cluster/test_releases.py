@@ -9,7 +9,7 @@ from cluster.cli import app
 from cluster.gate_record import GateRecord, KeptRule, KeptShift
 from cluster.model_card import model_card
 from cluster.registry import Registry
-from cluster.release_difference import difference_of, word_changes
+from cluster.release_difference import difference_of
 from cluster.release_moving import MAX_EXPORT_BYTES, exported
 from cluster.release_tables import printable
 from cluster.running import EXIT_GATE, EXIT_REFUSED
@@ -205,16 +205,6 @@ def test_hostile_evidence_breaks_neither_card_nor_table(registry):
 
 
 # --- diff ---
-
-
-def test_words_that_came_and_went():
-    assert word_changes("Rate the pair.", "Rate the whole pair.") == [
-        {"what": "same", "text": "Rate the "},
-        {"what": "added", "text": "whole "},
-        {"what": "same", "text": "pair."},
-    ]
-    assert word_changes("a", "a") == [{"what": "same", "text": "a"}]
-    assert word_changes("", "new") == [{"what": "added", "text": "new"}]
 
 
 def test_a_difference_names_fields_sections_bullets_and_demonstrations(registry):
