@@ -14,7 +14,14 @@ from optimize_workers.metrics import gold_of, losses
 def test_the_keys_are_there_with_few_trials():
     result = statistics.measure(False, statistics.Sizes(trials=2, pairs=100))
     json.dumps(result, allow_nan=False)
-    assert set(result) == {"bootstrap_s", "coverage", "false_pass_rate", "detail"}
+    assert set(result) == {
+        "bootstrap_s",
+        "coverage",
+        "coverage_worst",
+        "coverage_worst_scenario",
+        "false_pass_rate",
+        "detail",
+    }
     assert result["bootstrap_s"] > 0
     assert 0 <= result["coverage"] <= 1 and 0 <= result["false_pass_rate"] <= 1
     assert set(result["detail"]["scenarios"]) == {scenario.name for scenario in SCENARIOS}
