@@ -21,7 +21,7 @@ from cluster.models import ModelChoice
 from cluster.progress import Progress
 from cluster.proving import comparison_as_dict, record_of, with_evidence
 from cluster.registry import Registry
-from cluster.report.html import write_report
+from cluster.report.html import FIGURES, REPORT, write_report
 from cluster.run_folder import RunFolder
 from cluster.session import open_session
 from cluster.stores import open_ledger
@@ -130,5 +130,5 @@ def _finish(
             "winner_validity": after.figures.validity,
             **{f"cv_nmse_{kind}": nmse for kind, nmse in made.fitted.cv_nmse.items()},
         },
-        [folder.path / name for name in ("release.json", "report.html")],
+        [folder.path / name for name in ("release.json", REPORT, FIGURES)],
     )
