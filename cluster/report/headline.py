@@ -53,14 +53,14 @@ def headline(record: Record) -> Section:
         columns.insert(place, Column("change", is_number=True))
         for line, row in zip(_LINES, rows, strict=True):
             row.insert(place, line.change(before.figures, after.figures))
-    raters = _people(record)
+    same_target, raters = _same_target(record), _people(record)
     models = "; ".join(dict.fromkeys(_judge_of(arm) for arm in arms))
     table = Table(tuple(columns), tuple(map(tuple, rows)), f"{_examples(record)}; {models}.")
     return Section(
         "figures",
         "Figures",
         paragraphs=tuple(_collapsed(arms)),
-        blocks=(table, _axis(record), *((raters,) if raters else ())),
+        blocks=(table, _axis(record), *((same_target,) if same_target else ()), *((raters,) if raters else ())),
         partial="legend.html",
     )
 
@@ -126,7 +126,7 @@ def _people(record: Record) -> Table | None:
         "Krippendorff's alpha, ordinal": shown(human.get("krippendorff_alpha"), 2),
         "quadratic weighted kappa": shown(human.get("qwk"), 2),
     }
-    further = {key: value for key, value in human.items() if key not in _HUMAN}
+    further = {key: value for key, value in human.items() if key not in (*_HUMAN, "against_others")}
     return facts_table({**named, **further}, "One human rater against the others: how well people agree")
 
 
@@ -162,6 +162,27 @@ def _axis(record: Record) -> Chart:
         charts.intervals(rows, series, "NMSE, lower is better"),
         Table((*words("answers of"), *numbers("NMSE", "95 % interval")), cells),
     )
+
+
+def _same_target(record: Record) -> Chart | None:
+    """Constant, judges and a rater, all held to the mean of the other raters, which is noisier than the mean of all."""
+    human = record.part("human")
+    against = human.get("against_others")
+    if not isinstance(against, Mapping) or finite(human.get("nmse")) is None:
+        return None
+    named = {"constant": "constant", **{arm.name: arm.title for arm in record.arms}}
+    points = [
+        _point(title, against[name], None) for name, title in named.items() if finite(against.get(name)) is not None
+    ]
+    rows = [*points, _point("human", human["nmse"], human.get("nmse_ci95"))]
+    series = [charts.CONSTANT, *charts.series_of([arm.title for arm in record.arms]), charts.HUMAN]
+    cells = tuple((row["kind"], shown(row["value"])) for row in rows)
+    caption = (
+        "NMSE of constant, judges and one human rater against the same target, the mean of the other raters, "
+        f"on the {shown(human.get('n'), 0)} pairs that several rated; lower is better."
+    )
+    table = Table((*words("answers of"), *numbers("NMSE against the other raters")), cells)
+    return Chart("people", caption, charts.intervals(rows, series, "NMSE, lower is better"), table)
 
 
 def _point(name: str, value: Any, interval: Any) -> dict[str, Any]:

@@ -106,6 +106,18 @@ def test_people_stand_on_the_axis_beside_constant_and_judges(record):
     )
 
 
+def test_people_and_judges_are_also_held_to_one_target(record):
+    against = {"constant": 18.5, "baseline": 40.0, "winner": 12.0}
+    human = {"n": 15, "raters": 2, "nmse": 16.2, "nmse_ci95": [14.8, 17.5], "against_others": against}
+    (chart,) = [block for block in headline(record(human=human)).blocks if getattr(block, "name", "") == "people"]
+    assert [(name, value) for name, value in chart.table.rows] == [
+        ("constant", "18.5"),
+        ("baseline", "40.0"),
+        ("winner", "12.0"),
+        ("human", "16.2"),
+    ]
+
+
 def test_the_interval_of_each_judge_is_on_the_axis(record):
     (axis,) = headline(record()).charts
     ends = {row["kind"]: (row["low"], row["high"]) for row in axis.spec["data"]["values"]}
