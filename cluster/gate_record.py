@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 Kept = TypeVar("Kept", bound=BaseModel)
 
 MAX_HISTORY = 20
+MAX_DOCUMENT_CHARS = 90_000  # MLflow refuses tags of 100,000
 _FIGURES = ("nmse", "nmse_ci95", "validity", "nmse_valid", "nmse_constant", "skill", "bias", "qwk")
 
 
@@ -36,8 +37,8 @@ class Override(BaseModel):
 
     @staticmethod
     def dump_all(overrides: Sequence[Override]) -> str:
-        """As JSON, the latest ones only."""
-        return json.dumps([one.model_dump(mode="json") for one in overrides[-MAX_HISTORY:]])
+        """As JSON, the latest ones that fit."""
+        return _dump_latest(overrides)
 
 
 class GateSummary(BaseModel):
@@ -54,8 +55,8 @@ class GateSummary(BaseModel):
 
     @staticmethod
     def dump_all(summaries: Sequence[GateSummary]) -> str:
-        """As JSON, the latest ones only."""
-        return json.dumps([one.model_dump(mode="json") for one in summaries[-MAX_HISTORY:]])
+        """As JSON, the latest ones that fit."""
+        return _dump_latest(summaries)
 
 
 class KeptRule(BaseModel):
@@ -155,6 +156,14 @@ def read_history(text: str | None) -> tuple[GateSummary, ...]:
 def read_overrides(text: str | None) -> tuple[Override, ...]:
     """Overrides as `Override.dump_all` wrote them."""
     return tuple(_read_all(Override, text))
+
+
+def _dump_latest(entries: Sequence[BaseModel]) -> str:
+    """The latest `MAX_HISTORY`, or as many of them as fit a tag: a list that is cut short could not be read at all."""
+    latest = [one.model_dump(mode="json") for one in entries[-MAX_HISTORY:]]
+    while len(text := json.dumps(latest)) > MAX_DOCUMENT_CHARS:
+        latest = latest[1:]
+    return text
 
 
 def _read_all(kind: type[Kept], text: str | None) -> list[Kept]:

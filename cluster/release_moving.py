@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from cluster.configs import CommandConfig
-from cluster.gate_record import GateRecord, now
+from cluster.gate_record import MAX_DOCUMENT_CHARS, GateRecord, now
 from cluster.progress import Progress
-from cluster.registry import MAX_DOCUMENT_CHARS, Registered, Registry
+from cluster.registry import Registered, Registry
 from cluster.run_folder import write_whole
 from cluster.stores import resolve_release
 from judge_serve.judging.content_key import digest_of
