@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from cluster.evidence_tables import human_line, luck_line, ranking_tables
 from optimize_workers.evidence.gate_config import GateConfig
+
+
+class _PlainConsole(Console):
+    """A console that nothing that is printed can steer: names, ids and prompts come from elsewhere."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
+def printable(text: str) -> str:
+    """The text without characters that steer a terminal or turn its direction."""
+    return "".join(char if char.isprintable() or _is_space(char) else "\ufffd" for char in text)
+
+
+def _is_space(char: str) -> bool:
+    return char == "\n" or unicodedata.category(char) == "Zs"  # such as the one that does not break
 
 
 def demo_table(result: dict[str, Any]) -> None:
@@ -328,7 +348,7 @@ def print_plain(what: Any) -> None:
 
 
 def _print(what: Any) -> None:
-    console = Console(highlight=False, width=None if Console().is_terminal else 120)
+    console = _PlainConsole(highlight=False, width=None if Console().is_terminal else 120)
     if isinstance(what, str):
         console.print(what, markup=False, soft_wrap=True)
     else:
