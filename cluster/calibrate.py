@@ -84,7 +84,8 @@ def _calibrate(
     after = measure_applied(made, before, progress)
     compared = compare(before.judgments, after.judgments, held_out, judge.task.scale)
     after = with_evidence(after, before, compared, dataset, {"calibration": evidence_of(made.fitted)})
-    evidence = GateEvidence(pairs=HeldOut(held_out, after.judgments, before.judgments, judge.task.scale))
+    pairs = HeldOut(held_out, after.judgments, before.judgments, judge.task.scale)
+    evidence = GateEvidence(pairs, against="the release without it", no_guardrails="a calibration writes no text")
     gate = check_gate(after.figures, compared, evidence=evidence)
     return Calibrated(made, before, after, compared, gate, openings), folder
 
