@@ -119,7 +119,9 @@ def _finish(
     write_report(folder, result)
     registry.register(before.release)  # so that a later gate finds what it was made from
     against = (before.release.id, "uncalibrated")
-    registry.register(after.release, gate=record_of("calibrate", gate, after, dataset, against))
+    registry.register(
+        after.release, gate=record_of("calibrate", gate, after, dataset, against, calibrated.test_openings)
+    )
     registry.log_run(
         f"calibrate {after.release.judge.model.name}",
         {"method": result["method"], "kind": result["calibration"]["kind"], "release": after.release.id},

@@ -23,7 +23,7 @@ from cluster.lifecycle import (
     serve_config,
 )
 from cluster.models import ModelChoice
-from cluster.passing import check_gate_passed, check_may_be_served
+from cluster.passing import check_gate_passed, check_may_be_served, note_caveats
 from cluster.progress import Progress
 from cluster.registry import CHAMPION, DEFAULT_NAME, PREVIOUS, Registered, Registry
 from cluster.serve_state import ServeState, clear_state, read_state, started_at, write_state
@@ -115,6 +115,7 @@ def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
     registry = Registry(home())
     registered = resolve_release(config.release, registry)
     check_gate_passed(registered, config.force)
+    note_caveats(registered, registry, progress)
     return _deploy_to_running(registered, registry, config.force, progress)
 
 

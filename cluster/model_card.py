@@ -158,6 +158,11 @@ def _limits(entry: Registered) -> Iterator[str]:
     unchecked = [rule.name.replace("_", " ") for rule in gate.rules if rule.status is RuleStatus.NOT_CHECKED]
     if unchecked:
         yield f"- Not checked: {_cell(', '.join(unchecked))}."
+    if gate.changed_limits:
+        changed = ", ".join(f"{name} {limit:g}" for name, limit in gate.changed_limits.items())
+        yield f"- Limits of the gate were changed: {_cell(changed)}."
+    if gate.test_openings is not None and gate.test_openings > 1:
+        yield f"- The test split of these data had been opened {gate.test_openings:,} times: the more, the more luck."
     if not gate.passed:
         yield "- The gate refused it."
 

@@ -46,6 +46,8 @@ def release_table(result: dict[str, Any]) -> None:
             print_plain(rules_table(record))
     else:
         print_plain(f"gate       {_gate_of(result)}")
+    for caveat in result["caveats"]:
+        print_plain(f"caveat     {caveat}")
     for earlier in result["gate_history"]:
         print_plain(f"earlier    {earlier['date'][:10]} {'passed' if earlier['passed'] else 'refused'}")
     for one in result["overrides"]:

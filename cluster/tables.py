@@ -334,6 +334,10 @@ def _shifts_table(shifts: list[dict[str, Any]]) -> Table:
 def _gate_line(gate: dict[str, Any]) -> None:
     if gate.get("rules"):
         _print(rules_table(gate))
+    if gate.get("changed_limits"):
+        _print(
+            "limits     changed: " + ", ".join(f"{name} {limit:g}" for name, limit in gate["changed_limits"].items())
+        )
     _print("gate       passed" if gate["passed"] else f"gate       refused, for {len(gate['reasons'])} reasons")
     if not gate.get("rules"):
         for reason in gate["reasons"]:

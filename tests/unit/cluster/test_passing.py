@@ -11,13 +11,14 @@ from cluster.cli import app
 from cluster.configs import DeployConfig, LabelConfig, ServeConfig
 from cluster.deploy import run_deploy, run_rollback
 from cluster.failures import GateRefusedError
-from cluster.gate_record import GateRecord
+from cluster.gate_record import GateRecord, KeptRule
 from cluster.labeling import run_label
-from cluster.passing import check_may_be_served
+from cluster.passing import caveats_of, check_may_be_served
 from cluster.progress import Progress
 from cluster.registry import GATE_RECORD_TAG, OVERRIDES_TAG, Registry
 from cluster.running import EXIT_GATE, EXIT_REFUSED
 from judge_serve.judging import Release
+from optimize_workers.evidence.rules import RuleStatus
 from tests.builders import JUDGE, PROGRAM
 from tests.fakes import InProcessPool, ScriptedEngine
 
@@ -91,6 +92,47 @@ def test_a_passed_gate_needs_no_override_and_records_none(registry, pairs, tmp_p
         result = run_label(config, progress)
     assert (result["override"], result["gate"]["passed"]) == (None, True)
     assert registry.resolve(RELEASE.id).overrides == ()
+
+
+def test_whoever_labels_is_told_how_a_pass_came_about(registry, pairs, tmp_path, in_process, capsys):
+    champion = registry.register(OTHER, gate=GateRecord(passed=True))
+    registry.promote(champion, None)
+    rules = (
+        KeptRule(name="validity", status=RuleStatus.PASSED),
+        KeptRule(name="adversarial", status=RuleStatus.NOT_CHECKED),
+    )
+    registry.register(RELEASE, gate=GateRecord(passed=False, command="gate", date="2026-01-02", reasons=("bias",)))
+    lenient = GateRecord(
+        passed=True,
+        rules=rules,
+        changed_limits={"max_abs_bias": 3.0},
+        imported_from="laptop",
+        against="cafe",
+        fingerprint="f",
+        n=41,
+    )
+    registry.register(RELEASE, gate=lenient)
+    config = LabelConfig(input=str(pairs), release=RELEASE.id, out=tmp_path / "out")
+    with Progress() as progress:
+        gate = run_label(config, progress)["gate"]
+    assert (gate["fingerprint"], gate["n"], gate["against"]) == ("f", 41, "cafe")
+    assert gate["caveats"] == [
+        "the answer is imported from laptop",
+        "limits were changed: max_abs_bias 3 in place of 0.5",
+        "not checked: adversarial",
+        f"it was not held against the champion {OTHER.id}",
+        "gate refused it on 2026-01-02",
+    ]
+    assert "passed the gate, but the answer is imported" in capsys.readouterr().err
+    shown = run("releases", "show", RELEASE.id).stdout
+    assert all(f"caveat     {caveat}" in shown for caveat in gate["caveats"])
+
+
+def test_a_pass_against_the_champion_by_the_usual_rules_has_no_caveat(registry):
+    registry.promote(registry.register(OTHER, gate=GateRecord(passed=True)), None)
+    rules = (KeptRule(name="validity", status=RuleStatus.PASSED),)
+    entry = registry.register(RELEASE, gate=GateRecord(passed=True, rules=rules, against=OTHER.id))
+    assert caveats_of(entry, registry) == []
 
 
 def test_the_status_shows_gates_and_overrides(registry):
