@@ -78,7 +78,11 @@ def _tuned_on(release: Release) -> Iterator[str]:
     sizes = _table_of(data.get("sizes"))
     if sizes:
         yield "- pairs: " + ", ".join(f"{split} {_cell(sizes[split])}" for split in SPLITS if split in sizes)
-    yield "- searched on train and val; the test split was sealed until the winner was decided"
+    if optimizer:
+        yield "- searched on train and val; the test split was sealed until the winner was decided"
+    if release.calibration is not None:
+        fitted = release.calibration.fitted_on
+        yield f"- calibrated on {fitted.n:,} pairs of {fitted.queries:,} queries of train"
     yield f"- proven on {_cell(data.get('n', 'an unknown number of'))} pairs of {_cell(data.get('split', 'test'))}"
 
 

@@ -39,6 +39,10 @@ def caveats_of(registered: Registered, registry: Registry) -> list[str]:
     if gate is None:
         return ["what was checked is not recorded"]
     found = [*_of_record(gate)]
+    proven_on = registered.release.evidence.get("dataset")
+    fingerprint = proven_on.get("fingerprint") if isinstance(proven_on, dict) else None
+    if fingerprint and gate.fingerprint and fingerprint != gate.fingerprint:
+        found.append("the gate saw other data than the release was proven on")
     champion = registry.champion_of(registered.release.name)
     if champion is not None and champion.release.id not in (registered.release.id, gate.against):
         found.append(f"it was not held against the champion {champion.release.id}")

@@ -95,7 +95,7 @@ def gate(record: Record) -> Section | None:
     )
 
 
-def _changed_limits(answer: dict[str, Any]) -> tuple[str, ...]:
+def _changed_limits(answer: Mapping[str, Any]) -> tuple[str, ...]:
     changed = answer.get("changed_limits")
     if not isinstance(changed, dict) or not changed:
         return ()

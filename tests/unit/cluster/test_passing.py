@@ -135,6 +135,13 @@ def test_a_pass_against_the_champion_by_the_usual_rules_has_no_caveat(registry):
     assert caveats_of(entry, registry) == []
 
 
+def test_a_pass_on_other_data_is_told(registry):
+    proven = RELEASE.model_copy(update={"evidence": {"dataset": {"fingerprint": "here"}}})
+    for fingerprint, caveats in (("here", []), ("there", ["the gate saw other data than the release was proven on"])):
+        entry = registry.register(proven, gate=GateRecord(passed=True, fingerprint=fingerprint))
+        assert caveats_of(entry, registry) == caveats
+
+
 def test_the_status_shows_gates_and_overrides(registry):
     registry.register(RELEASE, gate=GateRecord(passed=False, reasons=("too few",)))
     registry.promote(registry.resolve(RELEASE.id), "needed today")

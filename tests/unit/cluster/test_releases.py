@@ -16,7 +16,7 @@ from cluster.running import EXIT_GATE, EXIT_REFUSED
 from judge_serve.judging import Demonstration, ModelIdentity, Release
 from judge_serve.judging.content_key import digest_of
 from optimize_workers.evidence.rules import RuleStatus
-from tests.builders import JUDGE, PROGRAM
+from tests.builders import JUDGE, PROGRAM, make_calibration
 
 SECRET = "Leocadia earns 72k"
 OLD = Release(judge=JUDGE)
@@ -180,6 +180,13 @@ def test_the_card_holds_no_text_of_a_document(registry):
     card = model_card(registry.register(NEW, gate=leaky), [OLD])
     assert SECRET not in card and "who earns what" not in card
     assert "refused: copied_text" in card and "**Refused**" in card
+
+
+def test_the_card_of_a_calibrated_judge_claims_no_search(registry):
+    evidence = {key: value for key, value in PROVEN.items() if key not in ("optimizer", "seed", "judge_calls")}
+    card = model_card(registry.register(Release(judge=JUDGE, calibration=make_calibration(), evidence=evidence)))
+    assert "searched" not in card
+    assert "- calibrated on 40 pairs of 8 queries of train" in card
 
 
 def test_the_card_of_a_judge_that_nobody_measured_says_so(registry):

@@ -192,6 +192,11 @@ def test_one_fractional_human_rating_for_all_leaves_nothing_to_be_skilled_at():
     assert {"skill"} <= {name for name, rule in gate(exact, examples=same)[1].items() if rule.status is FAILED}
 
 
+def test_one_query_under_many_ids_is_one_query():
+    same = [replace(e, item=replace(e.item, query="the same", query_id=str(n))) for n, e in enumerate(EXAMPLES)]
+    assert failing(PERFECT, examples=same) == {"queries"}
+
+
 def test_limits_that_allow_few_queries_do_not_let_a_lucky_judge_through():
     two = [replace(e, item=replace(e.item, query_id=str(n % 2))) for n, e in enumerate(EXAMPLES)]
     result, rules = gate(PERFECT, examples=two, config=GateConfig(min_queries=1))
