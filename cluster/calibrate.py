@@ -85,7 +85,8 @@ def _calibrate(
     after = measure_applied(made, before, progress)
     compared = compare(before.judgments, after.judgments, held_out, judge.task.scale)
     after = with_evidence(after, before, compared, dataset, {"calibration": evidence_of(made.fitted)})
-    evidence = GateEvidence(pairs=HeldOut(held_out, after.judgments, before.judgments, judge.task.scale))
+    pairs = HeldOut(held_out, after.judgments, before.judgments, judge.task.scale)
+    evidence = GateEvidence(pairs, against="the release without it", no_guardrails="a calibration writes no text")
     gate = check_gate(after.figures, compared, evidence=evidence)
     return Calibrated(made, before, after, compared, gate, openings), folder
 
@@ -119,7 +120,8 @@ def _finish(
     write_report(folder, result)
     registry.register(before.release)  # so that a later gate finds what it was made from
     against = (before.release.id, "uncalibrated")
-    entry = registry.register(after.release, gate=record_of("calibrate", gate, after, dataset, against))
+    record = record_of("calibrate", gate, after, dataset, against, calibrated.test_openings)
+    entry = registry.register(after.release, gate=record)
     folder.write_text("model_card.md", model_card(entry, [before.release]))
     registry.log_run(
         f"calibrate {after.release.judge.model.name}",

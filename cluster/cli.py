@@ -236,7 +236,7 @@ def rollback(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun
     from cluster.tables import plain_table
 
     def roll(_config: CommandConfig, progress: Progress) -> dict[str, Any]:
-        return run_rollback(None, progress)
+        return run_rollback(progress)
 
     run_command(CommandConfig, {}, config, dry_run, as_json, roll, plain_table)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from judge_serve.judging.catalogue import EMBEDDED, Prices, prices_of
 from judge_serve.judging.errors import RefusedInputError
@@ -19,6 +19,7 @@ DEFAULT_JUDGE = EXAMPLES / "judge.toml"
 DEFAULT_MODE = AnswerMode.GENERATE
 MAX_SEED = 2**32 - 1  # numpy's and Optuna's, which gets one more
 SPLIT_PATTERN = "^(train|val|test)$"
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]  # blanks say nothing
 AnyConfig = TypeVar("AnyConfig", bound="CommandConfig")
 
 
@@ -223,7 +224,7 @@ class ServeConfig(JudgeChoice):
 
     host: str = "127.0.0.1"
     port: int = Field(8_000, ge=1, le=65_535)
-    force: str | None = Field(None, min_length=3)
+    force: Reason | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -241,7 +242,7 @@ class DeployConfig(CommandConfig):
     """Config of `deploy` and `rollback`; `force` is the reason for overriding the gate."""
 
     release: str
-    force: str | None = Field(None, min_length=3)
+    force: Reason | None = None
 
 
 class LabelConfig(CommandConfig):
@@ -250,7 +251,7 @@ class LabelConfig(CommandConfig):
     input: str
     release: str
     model: str | None = None
-    force: str | None = Field(None, min_length=3)
+    force: Reason | None = None
     out: Path
 
 

@@ -79,7 +79,8 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms, "demo")
         deployed, gate = _better_of(adapted, expected, progress)
         folder.write_text("release.json", deployed.release.to_json())
-        record = record_of("demo", gate, deployed, dataset, (adapted.proof.baseline.release.id, "the baseline"))
+        against = (adapted.proof.baseline.release.id, "the baseline")
+        record = record_of("demo", gate, deployed, dataset, against, adapted.proof.test_openings)
         registered = registry.register(deployed.release, gate=record)
         progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
         override = None if gate.passed else OVERRIDE

@@ -23,7 +23,7 @@ from cluster.lifecycle import (
     serve_config,
 )
 from cluster.models import ModelChoice
-from cluster.passing import check_gate_passed, check_may_be_served
+from cluster.passing import check_gate_passed, check_may_be_served, note_caveats
 from cluster.progress import Progress
 from cluster.registry import CHAMPION, DEFAULT_NAME, PREVIOUS, Registered, Registry
 from cluster.serve_state import ServeState, clear_state, read_state, started_at, write_state
@@ -36,7 +36,6 @@ from judge_serve.serving.auth import load_api_keys
 from judge_serve.serving.home import home
 from judge_serve.serving.served_model import ServedModel
 
-ROLLBACK = "rollback"  # the reason under which a former champion passes again
 LIVE_TIMEOUT_S = 60.0
 MAX_SHOWN_OVERRIDES = 10
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
@@ -116,21 +115,29 @@ def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
     registry = Registry(home())
     registered = resolve_release(config.release, registry)
     check_gate_passed(registered, config.force)
+    note_caveats(registered, registry, progress)
+    return _deploy_to_running(registered, registry, config.force, progress)
+
+
+def run_rollback(progress: Progress) -> dict[str, Any]:
+    """Deploy the champion before the current one; it was let through once and needs no new gate."""
+    registry = Registry(home())
+    name = _live_name(_require_running(), registry)
+    return _deploy_to_running(registry.resolve(f"{name}@{PREVIOUS}"), registry, None, progress)
+
+
+def _deploy_to_running(
+    registered: Registered, registry: Registry, override: str | None, progress: Progress
+) -> dict[str, Any]:
     state = _require_running()
     attach(state.ray_address)
     import ray
 
     try:
-        live = deploy_release(registered, registry, state.models, state.host, state.port, config.force, progress)
+        live = deploy_release(registered, registry, state.models, state.host, state.port, override, progress)
     finally:
         ray.shutdown()
     return live._asdict()
-
-
-def run_rollback(force: str | None, progress: Progress) -> dict[str, Any]:
-    """Deploy the champion before the current one; it was let through once and needs no new gate."""
-    name = _live_name(_require_running(), Registry(home()))
-    return run_deploy(DeployConfig(release=f"{name}@{PREVIOUS}", force=force or ROLLBACK), progress)
 
 
 def run_status() -> dict[str, Any]:
@@ -176,7 +183,7 @@ def deploy_release(
     progress.phase(f"deploying release {release.id}")
     deploy(_config(models, release, host, port), on_wait=progress.waiting)
     _await_live(release, progress)
-    recorded = override if not registered.gate_passed and override != ROLLBACK else None
+    recorded = None if registered.gate_passed else override
     registry.promote(registered, recorded)
     return Live(release.id, f"http://{host}:{port}", recorded)
 

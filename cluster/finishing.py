@@ -78,7 +78,8 @@ def finish_adaptation(
     if baseline.digest != release.digest:
         registry.register(baseline)  # so that a later gate, or a reader, finds what it was made from
     against = (baseline.id, "the baseline")
-    entry = registry.register(release, gate=record_of(command, proof.gate, proof.winner, dataset, against))
+    record = record_of(command, proof.gate, proof.winner, dataset, against, proof.test_openings)
+    entry = registry.register(release, gate=record)
     folder.write_text("model_card.md", model_card(entry, [baseline]))
     registry.log_run(
         f"optimize {config.optimizer} {release.judge.model.name}",

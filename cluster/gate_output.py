@@ -60,10 +60,10 @@ def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: in
     }
 
 
-def record_of_gated(gated: Gated, reference: Reference, dataset: Dataset) -> GateRecord:
+def record_of_gated(gated: Gated, reference: Reference, dataset: Dataset, openings: int) -> GateRecord:
     """What the registry keeps."""
     against = (reference.release.id, reference.role) if reference.release else None
-    record = record_of("gate", gated.gate, gated.winner, dataset, against)
+    record = record_of("gate", gated.gate, gated.winner, dataset, against, openings)
     shifts = tuple(KeptShift.model_validate(shift.as_dict()) for shift in gated.shifts)
     return record.model_copy(update={"adversarial": shifts})
 

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 Kept = TypeVar("Kept", bound=BaseModel)
 
 MAX_HISTORY = 20
+MAX_REASON_CHARS = 4_000
+MAX_DOCUMENT_CHARS = 90_000  # MLflow refuses tags of 100,000
 _FIGURES = ("nmse", "nmse_ci95", "validity", "nmse_valid", "nmse_constant", "skill", "bias", "qwk")
 
 
@@ -36,8 +38,8 @@ class Override(BaseModel):
 
     @staticmethod
     def dump_all(overrides: Sequence[Override]) -> str:
-        """As JSON, the latest ones only."""
-        return json.dumps([one.model_dump(mode="json") for one in overrides[-MAX_HISTORY:]])
+        """As JSON, the latest ones that fit."""
+        return _dump_latest(overrides)
 
 
 class GateSummary(BaseModel):
@@ -54,8 +56,8 @@ class GateSummary(BaseModel):
 
     @staticmethod
     def dump_all(summaries: Sequence[GateSummary]) -> str:
-        """As JSON, the latest ones only."""
-        return json.dumps([one.model_dump(mode="json") for one in summaries[-MAX_HISTORY:]])
+        """As JSON, the latest ones that fit."""
+        return _dump_latest(summaries)
 
 
 class KeptRule(BaseModel):
@@ -67,7 +69,7 @@ class KeptRule(BaseModel):
     status: RuleStatus
     limit: float | None = None
     found: float | None = None
-    reason: str | None = Field(None, max_length=4_000)
+    reason: str | None = Field(None, max_length=MAX_REASON_CHARS)
 
 
 class KeptShift(BaseModel):
@@ -98,15 +100,19 @@ class GateRecord(GateSummary):
         rules: name, status, limit, found and reason of each.
         adversarial: shift per kind, empty if no perturbed pair was judged.
         figures: of the release on these examples.
+        changed_limits: limits of rules that were not the usual ones, by name.
+        test_openings: how often the test split of these data had been opened by then, this time counted.
         imported_from: where an imported result was made; None for one of this registry.
     """
 
-    reasons: tuple[Annotated[str, Field(max_length=4_000)], ...] = Field((), max_length=100)
+    reasons: tuple[Annotated[str, Field(max_length=MAX_REASON_CHARS)], ...] = Field((), max_length=100)
     against_role: str = Field("", max_length=40)
     queries: int | None = Field(None, ge=0)
     rules: tuple[KeptRule, ...] = Field((), max_length=100)
     adversarial: tuple[KeptShift, ...] = Field((), max_length=50)
     figures: dict[str, float | tuple[float, float] | None] = Field({}, max_length=50)
+    changed_limits: dict[Annotated[str, Field(max_length=100)], float] = Field({}, max_length=50)
+    test_openings: int | None = Field(None, ge=0)
     imported_from: str | None = Field(None, max_length=200)
 
     @model_validator(mode="after")
@@ -155,6 +161,14 @@ def read_history(text: str | None) -> tuple[GateSummary, ...]:
 def read_overrides(text: str | None) -> tuple[Override, ...]:
     """Overrides as `Override.dump_all` wrote them."""
     return tuple(_read_all(Override, text))
+
+
+def _dump_latest(entries: Sequence[BaseModel]) -> str:
+    """The latest `MAX_HISTORY`, or as many of them as fit a tag: a list that is cut short could not be read at all."""
+    latest = [one.model_dump(mode="json") for one in entries[-MAX_HISTORY:]]
+    while len(text := json.dumps(latest)) > MAX_DOCUMENT_CHARS:
+        latest = latest[1:]
+    return text
 
 
 def _read_all(kind: type[Kept], text: str | None) -> list[Kept]:

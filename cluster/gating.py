@@ -53,7 +53,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
         measured = measure_arms(arms, examples, pairs or [], ledger, progress)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
-    entry = registry.register(release, gate=record_of_gated(gated, reference, dataset))
+    entry = registry.register(release, gate=record_of_gated(gated, reference, dataset, openings))
     if folder is not None:
         write_run(folder, gated, result, model_card(entry, ancestors))
     return result

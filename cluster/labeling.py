@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from cluster.configs import LabelConfig
 from cluster.judge_choice import choice_for
-from cluster.passing import check_gate_passed
+from cluster.passing import check_gate_passed, note_caveats
 from cluster.progress import Progress
 from cluster.registry import Registered, Registry
 from cluster.run_folder import RunFolder
@@ -57,18 +57,22 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
             registry.record_override(registered, "label", override)
         result = label_rows(rows, release, session.pool, folder.path, progress)
     result["override"] = override
-    result["gate"] = shown_gate(registered)
+    result["gate"] = shown_gate(registered, note_caveats(registered, registry, progress))
     folder.write_json("result.json", result)
     return result
 
 
-def shown_gate(registered: Registered) -> dict[str, Any]:
-    """What the gate has said of a release, for those who use its labels."""
+def shown_gate(registered: Registered, caveats: list[str]) -> dict[str, Any]:
+    """What the gate has said of a release, for those who use its labels: on which data, and how it came about."""
     gate = registered.gate
     return {
         "passed": registered.gate_passed,
         "date": gate.date if gate else None,
         "reasons": list(gate.reasons) if gate else ["no gate has seen this release"],
+        "fingerprint": gate.fingerprint if gate else None,
+        "n": gate.n if gate else None,
+        "against": gate.against if gate else None,
+        "caveats": caveats,
     }
 
 

@@ -78,7 +78,11 @@ def _tuned_on(release: Release) -> Iterator[str]:
     sizes = _table_of(data.get("sizes"))
     if sizes:
         yield "- pairs: " + ", ".join(f"{split} {_cell(sizes[split])}" for split in SPLITS if split in sizes)
-    yield "- searched on train and val; the test split was sealed until the winner was decided"
+    if optimizer:
+        yield "- searched on train and val; the test split was sealed until the winner was decided"
+    if release.calibration is not None:
+        fitted = release.calibration.fitted_on
+        yield f"- calibrated on {fitted.n:,} pairs of {fitted.queries:,} queries of train"
     yield f"- proven on {_cell(data.get('n', 'an unknown number of'))} pairs of {_cell(data.get('split', 'test'))}"
 
 
@@ -158,6 +162,11 @@ def _limits(entry: Registered) -> Iterator[str]:
     unchecked = [rule.name.replace("_", " ") for rule in gate.rules if rule.status is RuleStatus.NOT_CHECKED]
     if unchecked:
         yield f"- Not checked: {_cell(', '.join(unchecked))}."
+    if gate.changed_limits:
+        changed = ", ".join(f"{name} {limit:g}" for name, limit in gate.changed_limits.items())
+        yield f"- Limits of the gate were changed: {_cell(changed)}."
+    if gate.test_openings is not None and gate.test_openings > 1:
+        yield f"- The test split of these data had been opened {gate.test_openings:,} times: the more, the more luck."
     if not gate.passed:
         yield "- The gate refused it."
 

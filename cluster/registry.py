@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.gate_record import GateRecord, GateSummary, Override, read_history, read_overrides, read_record
+from cluster.gate_record import (
+    MAX_DOCUMENT_CHARS,
+    GateRecord,
+    GateSummary,
+    Override,
+    read_history,
+    read_overrides,
+    read_record,
+)
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 
@@ -22,7 +30,6 @@ DIGEST_TAG, GATE_TAG, GATE_REASONS_TAG, OVERRIDE_TAG = "digest", "gate.passed", 
 GATE_RECORD_TAG, GATE_HISTORY_TAG, OVERRIDES_TAG = "gate.record", "gate.history", "overrides"
 MAX_TAG_CHARS = 4_000
 MAX_REASON_CHARS = 1_000
-MAX_DOCUMENT_CHARS = 90_000  # MLflow refuses tags of 100,000
 DEFAULT_NAME = "relevance"
 
 
@@ -37,8 +44,9 @@ class Registered(NamedTuple):
 
     @property
     def gate_passed(self) -> bool:
-        """Whether a gate said yes."""
-        return self.tags.get(GATE_TAG) == "true"
+        """Whether a gate said yes, and no later one no, whose storing may have been interrupted."""
+        gate = self.gate
+        return self.tags.get(GATE_TAG) == "true" and (gate is None or gate.passed)
 
     @property
     def gate(self) -> GateRecord | None:

@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from cluster.configs import CommandConfig
-from cluster.gate_record import GateRecord, now
+from cluster.gate_record import MAX_DOCUMENT_CHARS, GateRecord, now
 from cluster.progress import Progress
-from cluster.registry import MAX_DOCUMENT_CHARS, Registered, Registry
+from cluster.registry import Registered, Registry
 from cluster.run_folder import write_whole
 from cluster.stores import resolve_release
 from judge_serve.judging.content_key import digest_of
@@ -27,6 +27,7 @@ from judge_serve.serving.home import home
 EXPORT_VERSION = 1
 MAX_EXPORT_BYTES = MAX_RELEASE_BYTES + 2 * MAX_DOCUMENT_CHARS
 MAX_ORIGIN_CHARS = 200
+UNNAMED = "an unnamed machine"
 
 
 class ExportReleaseConfig(CommandConfig):
@@ -63,11 +64,16 @@ def run_export_release(config: ExportReleaseConfig, _progress: Progress) -> dict
 
 
 def run_import_release(config: ImportReleaseConfig, _progress: Progress) -> dict[str, Any]:
-    """Register the release of a file, with the gate result that came with it unless a newer one is known here."""
+    """Register the release of a file, with the gate result that came with it unless one of this registry is known.
+
+    A file says itself when and where its result was made, so a result of this registry stays, however old.
+    """
     release, gate = read_export(config.path)
     registry = Registry(home())
     entry = registry.register(release)
-    taken = gate is not None and (entry.gate is None or entry.gate.date < gate.date)
+    taken = gate is not None and (
+        entry.gate is None or (bool(entry.gate.imported_from) and entry.gate.date < gate.date)
+    )
     if gate is not None and taken:
         entry = registry.register(release, gate=gate)
     return {
@@ -85,7 +91,7 @@ def exported(registered: Registered) -> dict[str, Any]:
     content = {
         "export_version": EXPORT_VERSION,
         "exported_at": now(),
-        "exported_from": platform.node()[:MAX_ORIGIN_CHARS] or "an unnamed machine",
+        "exported_from": platform.node()[:MAX_ORIGIN_CHARS] or UNNAMED,
         "release": {**release.model_dump(mode="json"), "digest": release.digest},
         "gate": gate.model_dump(mode="json") if gate else None,
     }
@@ -134,8 +140,11 @@ def _read_gate(document: dict[str, Any], path: Path) -> GateRecord:
     except (ValidationError, RecursionError) as error:
         said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "nested too deep"
         raise RefusedInputError(f"{path}: its gate result is malformed ({said}); export it again") from error
-    origin = str(document.get("exported_from"))[:MAX_ORIGIN_CHARS]
-    marked = gate if gate.imported_from else gate.model_copy(update={"imported_from": origin})
+    origin = str(document.get("exported_from") or "")[:MAX_ORIGIN_CHARS].strip() or UNNAMED
+    if gate.passed and not gate.rules:
+        raise RefusedInputError(f"{path}: its gate result names no rule that it passed; run 'gate' again and export it")
+    kept = (gate.imported_from or "").strip()
+    marked = gate.model_copy(update={"imported_from": kept or origin})
     if any(not text.isprintable() for text in _texts_of(marked.model_dump(mode="json"))):
         raise RefusedInputError(f"{path}: its gate result holds control characters; export it again")
     return marked

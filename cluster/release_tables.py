@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cluster.tables import print_plain, rules_table
+from cluster.tables import print_plain, printable, rules_table
 
 _STYLES = {"same": "", "removed": "strike red", "added": "bold green"}
 _MARKS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}  # also where there are no colours
@@ -46,6 +46,8 @@ def release_table(result: dict[str, Any]) -> None:
             print_plain(rules_table(record))
     else:
         print_plain(f"gate       {_gate_of(result)}")
+    for caveat in result["caveats"]:
+        print_plain(f"caveat     {caveat}")
     for earlier in result["gate_history"]:
         print_plain(f"earlier    {earlier['date'][:10]} {'passed' if earlier['passed'] else 'refused'}")
     for one in result["overrides"]:
@@ -77,11 +79,6 @@ def difference_table(result: dict[str, Any]) -> None:
                 print_plain(printable(f"{what[:-1]} {mark} {line}"))
         if result[what]["reordered"]:
             print_plain(f"{what} have another order")
-
-
-def printable(text: str) -> str:
-    """The text without characters that steer a terminal or turn its direction."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
 def _gate_of(one: dict[str, Any]) -> str:

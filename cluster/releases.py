@@ -7,6 +7,7 @@ from typing import Any
 from cluster.configs import CommandConfig
 from cluster.gate_reference import lineage_of
 from cluster.model_card import model_card
+from cluster.passing import caveats_of
 from cluster.progress import Progress
 from cluster.registry import Registered, Registry
 from cluster.release_difference import difference_of
@@ -44,6 +45,7 @@ def run_show_release(config: ShowReleaseConfig, _progress: Progress) -> dict[str
         "document": {**entry.release.model_dump(mode="json"), "digest": entry.release.digest},
         "gate_record": gate.model_dump(mode="json") if gate else None,
         "gate_history": [one.model_dump(mode="json") for one in entry.gate_history],
+        "caveats": caveats_of(entry, registry),
         "overrides": [one.model_dump(mode="json") for one in entry.overrides],
         "ancestors": [one.id for one in ancestors],
         "card": model_card(entry, ancestors),

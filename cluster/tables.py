@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from cluster.evidence_tables import human_line, luck_line, ranking_tables
 from optimize_workers.evidence.gate_config import GateConfig
+
+
+class _PlainConsole(Console):
+    """A console that nothing that is printed can steer: names, ids and prompts come from elsewhere."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
+def printable(text: str) -> str:
+    """The text without characters that steer a terminal or turn its direction."""
+    return "".join(char if char.isprintable() or _is_space(char) else "\ufffd" for char in text)
+
+
+def _is_space(char: str) -> bool:
+    return char == "\n" or unicodedata.category(char) == "Zs"  # such as the one that does not break
 
 
 def demo_table(result: dict[str, Any]) -> None:
@@ -314,6 +334,10 @@ def _shifts_table(shifts: list[dict[str, Any]]) -> Table:
 def _gate_line(gate: dict[str, Any]) -> None:
     if gate.get("rules"):
         _print(rules_table(gate))
+    if gate.get("changed_limits"):
+        _print(
+            "limits     changed: " + ", ".join(f"{name} {limit:g}" for name, limit in gate["changed_limits"].items())
+        )
     _print("gate       passed" if gate["passed"] else f"gate       refused, for {len(gate['reasons'])} reasons")
     if not gate.get("rules"):
         for reason in gate["reasons"]:
@@ -328,7 +352,7 @@ def print_plain(what: Any) -> None:
 
 
 def _print(what: Any) -> None:
-    console = Console(highlight=False, width=None if Console().is_terminal else 120)
+    console = _PlainConsole(highlight=False, width=None if Console().is_terminal else 120)
     if isinstance(what, str):
         console.print(what, markup=False, soft_wrap=True)
     else:

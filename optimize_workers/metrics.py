@@ -108,7 +108,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
     is_valid = np.array([j.is_valid for j in judgments])
     reasons = Counter(str(j.invalid_reason) for j in judgments if j.invalid_reason is not None)
     num_valid = int(is_valid.sum())
-    constant = float(np.mean(100.0 * ((gold.mean() - gold) / scale.width) ** 2))
+    constant = float(constant_losses(gold, scale).mean())
     total = float(loss.mean())
     values = np.array([j.value for j in judgments if j.value is not None], dtype=np.float64)
     rated = np.array([j.rating for j in judgments if j.rating is not None], dtype=np.int64)
@@ -136,6 +136,14 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         confusion=confusion.tolist(),
         rating_counts={str(r): int(n) for r, n in zip(scale.ratings, confusion.sum(axis=0), strict=True)},
     )
+
+
+def constant_losses(gold_ratings: FloatArray, scale: Scale) -> FloatArray:
+    """Losses of answering the mean of these ratings to all of them, shape (n,); exactly 0 where they are all equal."""
+    if np.ptp(gold_ratings) == 0.0:  # their mean may be a rounding error away
+        return np.zeros_like(gold_ratings)
+    constant: FloatArray = 100.0 * ((gold_ratings.mean() - gold_ratings) / scale.width) ** 2
+    return constant
 
 
 def gold_of(examples: Sequence[Example]) -> FloatArray:

@@ -50,7 +50,7 @@ def _number(row: Row, column: str) -> float:
     value: Any = row.values.get(column)
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise refusal(row, column, value, "expected a number; give every row 'rank', or every row 'score'") from error
     if not math.isfinite(number) or isinstance(value, bool):
         raise refusal(row, column, value, "expected a finite number")

@@ -22,8 +22,9 @@ from cluster.report.blocks import (
     words,
 )
 from cluster.report.record import Arm, Record
+from optimize_workers.evidence.gate_config import GateConfig
 
-COLLAPSED_SHARE = 0.9  # of one rating, above which a judge is called collapsed, as the gate does
+COLLAPSED_SHARE = GateConfig().max_single_rating_share
 _HUMAN = ("n", "raters", "nmse", "nmse_ci95", "nmse_constant", "krippendorff_alpha", "qwk")
 Figures = Mapping[str, Any]
 

@@ -90,9 +90,17 @@ def gate(record: Record) -> Section | None:
         "gate",
         "Gate",
         verdict="passed" if answer.get("passed") else "refused",
-        paragraphs=() if rows else tuple(reasons),
+        paragraphs=(*(() if rows else reasons), *_changed_limits(answer)),
         blocks=tuple(tables),
     )
+
+
+def _changed_limits(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    changed = answer.get("changed_limits")
+    if not isinstance(changed, dict) or not changed:
+        return ()
+    named = ", ".join(f"{name} {shown_any(limit)}" for name, limit in changed.items())
+    return (f"Limits other than the usual ones: {named}.",)
 
 
 def adversarial(record: Record) -> Section | None:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.scale import Scale
 
+Knot = Annotated[FiniteFloat, Field(ge=-1_000.0, le=1_000.0)]  # differences of boundless ones overflow to NaN
+
 
 class Affine(BaseModel):
     """A straight line that never falls."""
@@ -35,8 +37,8 @@ class Isotonic(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["isotonic"] = "isotonic"
-    x: tuple[FiniteFloat, ...] = Field(min_length=1, max_length=1_000)
-    y: tuple[FiniteFloat, ...] = Field(min_length=1, max_length=1_000)
+    x: tuple[Knot, ...] = Field(min_length=1, max_length=1_000)
+    y: tuple[Knot, ...] = Field(min_length=1, max_length=1_000)
 
     @model_validator(mode="after")
     def _check_knots(self) -> Isotonic:

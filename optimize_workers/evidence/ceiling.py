@@ -15,7 +15,7 @@ import numpy as np
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
-from optimize_workers.metrics import gold_of, losses, nmse_interval, quadratic_weighted_kappa
+from optimize_workers.metrics import constant_losses, gold_of, losses, nmse_interval, quadratic_weighted_kappa
 from optimize_workers.resampling import FloatArray, Interval
 
 MIN_RATERS = 2
@@ -77,7 +77,7 @@ def human_ceiling(
         raters=max(map(len, ratings)),
         nmse=float(loss.mean()),
         nmse_ci95=nmse_interval(loss, [pair.item.query_id for pair in pairs], seed),
-        nmse_constant=_mean_loss(gold.mean(), gold, scale),
+        nmse_constant=float(constant_losses(gold, scale).mean()),
         krippendorff_alpha=ordinal_alpha([pair.gold_ratings for pair in pairs]),
         qwk=_kappa_of_raters(ratings, scale),
         nmse_of={name: float(losses(own, gold, scale).mean()) for name, own in mine.items()},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from optimize_workers.evidence.adversarial_rules import adversarial_rules
@@ -22,15 +23,27 @@ BASELINE = "the baseline"
 
 
 class GateResult(NamedTuple):
-    """The gate's answer: `reasons` says why not, one line each; `rules` holds every rule, those that passed too."""
+    """The gate's answer.
+
+    Attributes:
+        reasons: why not, one line each.
+        rules: every rule, those that passed too.
+        changed_limits: those that were not the usual ones, by name.
+    """
 
     passed: bool
     reasons: list[str]
     rules: tuple[Rule, ...] = ()
+    changed_limits: Mapping[str, float] = MappingProxyType({})
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
-        return {"passed": self.passed, "reasons": self.reasons, "rules": [rule.as_dict() for rule in self.rules]}
+        return {
+            "passed": self.passed,
+            "reasons": self.reasons,
+            "rules": [rule.as_dict() for rule in self.rules],
+            "changed_limits": dict(self.changed_limits),
+        }
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ def check_gate(
         *adversarial_rules(evidence.shifts, evidence.against, limits),
     )
     reasons = [rule.reason or rule.name for rule in rules if rule.status is RuleStatus.FAILED]
-    return GateResult(not reasons, reasons, rules)
+    return GateResult(not reasons, reasons, rules, limits.changed())
 
 
 def _text_rules(refusal: Refusal | None, overspent: str | None, evidence: GateEvidence) -> Iterator[Rule]:

@@ -48,3 +48,8 @@ class GateConfig(BaseModel):
     max_extra_shift: float = Field(0.25, ge=0)
     min_adversarial_validity: float = Field(0.8, ge=0, le=1)
     min_of_kind: int = Field(10, ge=1)
+
+    def changed(self) -> dict[str, float]:
+        """The limits that are not the usual ones, by name."""
+        usual = GateConfig()
+        return {name: value for name, value in self if value != getattr(usual, name)}

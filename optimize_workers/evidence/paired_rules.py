@@ -13,8 +13,8 @@ from judge_serve.judging.task import Example
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.gate_config import GateConfig
 from optimize_workers.evidence.rules import Rule, RuleStatus, at_least, at_most, more_than, not_checked
-from optimize_workers.metrics import gold_of, losses
-from optimize_workers.resampling import mean_interval
+from optimize_workers.metrics import constant_losses, gold_of, losses
+from optimize_workers.resampling import MIN_GROUPS, mean_interval
 
 _NO_PAIRS = "the judgments were not given"
 
@@ -52,7 +52,9 @@ def paired_rules(pairs: HeldOut | None, against: str, limits: GateConfig) -> Ite
         yield not_checked("grades_difference", reason, limits.max_grade_worsening)
         yield not_checked("rating_distance", reason)
         return
-    queries = len({example.item.query_id for example in pairs.examples})
+    items = [example.item for example in pairs.examples]
+    # data may number one query's rows as queries of their own
+    queries = min(len({item.query_id for item in items}), len({item.query for item in items}))
     yield at_least("queries", queries, limits.min_queries, _few("queries", queries, limits.min_queries))
     yield _skill_rule(pairs, limits)
     grades = _grades_of(pairs, limits.min_of_grade)
@@ -70,7 +72,7 @@ def skill_interval(judgments: Sequence[Judgment], examples: Sequence[Example], s
     """
     gold = gold_of(examples)
     loss = losses(judgments, gold, scale)
-    constant = 100.0 * ((gold.mean() - gold) / scale.width) ** 2
+    constant = constant_losses(gold, scale)
     if constant.mean() <= 0:
         return None
     gained = mean_interval(constant - loss, [e.item.query_id for e in examples])
@@ -79,8 +81,11 @@ def skill_interval(judgments: Sequence[Judgment], examples: Sequence[Example], s
 
 def _skill_rule(pairs: HeldOut, limits: GateConfig) -> Rule:
     interval = skill_interval(pairs.judgments, pairs.examples, pairs.scale)
+    if interval is None and np.ptp(gold_of(pairs.examples)) == 0.0:
+        return not_checked("skill_low", "people gave one rating only", limits.min_skill_low)
     if interval is None:
-        return not_checked("skill_low", "people gave one rating only, or the queries are too few", limits.min_skill_low)
+        reason = f"queries are fewer than {MIN_GROUPS}, too few to say that its skill is no chance"
+        return more_than("skill_low", None, limits.min_skill_low, reason)
     reason = (
         f"the 95 % interval of its skill begins at {interval.low:+.3f}, needs more than {limits.min_skill_low}: "
         "it may be chance that it beats the mean human rating"
@@ -128,8 +133,7 @@ def _grade_difference_rule(pairs: HeldOut, grades: Sequence[_Grade], against: st
         return not_checked(name, f"there is nothing to compare with: {against}", limits.max_grade_worsening)
     if not grades:
         return not_checked(name, _no_grade(limits), limits.max_grade_worsening)
-    gold = gold_of(pairs.examples)
-    constant = float(np.mean(100.0 * ((gold.mean() - gold) / pairs.scale.width) ** 2))
+    constant = float(constant_losses(gold_of(pairs.examples), pairs.scale).mean())
     rises = [(grade, grade.rise) for grade in grades if grade.rise is not None]
     over = [(grade, rise) for grade, rise in rises if rise.delta_nmse > limits.max_grade_worsening]
     failed = [(grade, rise) for grade, rise in over if rise.ci95[0] > 0 and grade.nmse > constant]

@@ -98,6 +98,8 @@ def test_a_timid_judge_gains_skill_on_the_test_split(tmp_path, data, registry_ho
     assert result["baseline"]["skill"] < 0 < 0.9 < result["winner"]["skill"]
     assert result["comparison"]["ci95"][1] < 0
     assert (result["gate"]["passed"], result["test_openings"]) == (True, 1)
+    rules = {rule["name"]: rule for rule in result["gate"]["rules"]}
+    assert rules["guardrails"]["status"] == "not_checked"  # nobody asked them
     assert (result["calls"], result["cached"]) == (250, 250)
     shown = result["calibration"]
     assert shown["kind"] == shown["curve"]["kind"]

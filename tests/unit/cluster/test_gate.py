@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.cli import app
+from cluster.gate_record import MAX_REASON_CHARS
+from cluster.model_card import model_card
 from cluster.registry import Registry
 from cluster.running import EXIT_GATE, EXIT_REFUSED
 from cluster.stores import open_ledger
@@ -238,6 +240,36 @@ def test_a_demonstration_of_a_held_out_document_does_not_pass(data, known):
     known(shows)
     result = answer(data, "--release", shows.id, "--no-adversarial")
     assert "held_out_demonstration" in result["gate"]["reasons"][0]
+
+
+def test_a_reason_that_names_an_id_of_any_length_is_kept_shortened(data, known):
+    rows = data.read_text(encoding="utf-8").replace('"test-0"', f'"{"x" * 5_000}"')
+    data.write_text(rows, encoding="utf-8")
+    document = load_dataset(str(data), SCALE).by_split["test"][0].item.document
+    shown = Demonstration(query="q", document=document, rating=1, explanation="so")
+    good = release_of(GOOD)
+    program = good.judge.program.model_copy(update={"demonstrations": (shown,)})
+    shows = Release(judge=good.judge.model_copy(update={"program": program}))
+    registry = known(shows)
+    assert not answer(data, "--release", shows.id, "--no-adversarial")["gate"]["passed"]
+    assert len(registry.resolve(shows.id).gate.reasons[0]) <= MAX_REASON_CHARS
+
+
+def test_changed_limits_and_openings_of_the_test_split_are_kept(data, known, tmp_path):
+    poor = release_of(POOR)
+    registry = known(poor)
+    config = tmp_path / "gate.toml"
+    limits = "min_skill = -9\nmin_skill_low = -9\nmax_single_rating_share = 1.0\nmax_distance_share = 9\n"
+    config.write_text(f"adversarial = false\n[rules]\n{limits}", encoding="utf-8")
+    assert not answer(data, "--release", poor.id, "--no-adversarial")["gate"]["passed"]
+    result = answer(data, "--release", poor.id, "--config", config)
+    assert result["gate"]["passed"]  # a judge that says three to all, by such rules
+    kept = registry.resolve(poor.id).gate
+    assert kept.changed_limits == result["gate"]["changed_limits"]
+    assert set(kept.changed_limits) == {"min_skill", "min_skill_low", "max_single_rating_share", "max_distance_share"}
+    assert (kept.test_openings, result["test_openings"]) == (2, 2)
+    assert "Limits of the gate were changed" in model_card(registry.resolve(poor.id))
+    assert "limits     changed: min_skill -9" in run(data, "--release", poor.id, "--config", config).stdout
 
 
 def test_a_choice_of_bullets_that_changed_more_overspent_its_diff_budget(data, known):

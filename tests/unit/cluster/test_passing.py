@@ -1,21 +1,24 @@
 """Who passes without a gate's yes: deploy, label and serve ask for it, a reason overrides it and is remembered."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from cluster import deploy, labeling
 from cluster.cli import app
-from cluster.configs import LabelConfig, ServeConfig
+from cluster.configs import DeployConfig, LabelConfig, ServeConfig
+from cluster.deploy import run_deploy, run_rollback
 from cluster.failures import GateRefusedError
-from cluster.gate_record import GateRecord
+from cluster.gate_record import GateRecord, KeptRule
 from cluster.labeling import run_label
-from cluster.passing import check_may_be_served
+from cluster.passing import caveats_of, check_may_be_served
 from cluster.progress import Progress
 from cluster.registry import GATE_RECORD_TAG, OVERRIDES_TAG, Registry
-from cluster.running import EXIT_GATE
+from cluster.running import EXIT_GATE, EXIT_REFUSED
 from judge_serve.judging import Release
+from optimize_workers.evidence.rules import RuleStatus
 from tests.builders import JUDGE, PROGRAM
 from tests.fakes import InProcessPool, ScriptedEngine
 
@@ -91,6 +94,54 @@ def test_a_passed_gate_needs_no_override_and_records_none(registry, pairs, tmp_p
     assert registry.resolve(RELEASE.id).overrides == ()
 
 
+def test_whoever_labels_is_told_how_a_pass_came_about(registry, pairs, tmp_path, in_process, capsys):
+    champion = registry.register(OTHER, gate=GateRecord(passed=True))
+    registry.promote(champion, None)
+    rules = (
+        KeptRule(name="validity", status=RuleStatus.PASSED),
+        KeptRule(name="adversarial", status=RuleStatus.NOT_CHECKED),
+    )
+    registry.register(RELEASE, gate=GateRecord(passed=False, command="gate", date="2026-01-02", reasons=("bias",)))
+    lenient = GateRecord(
+        passed=True,
+        rules=rules,
+        changed_limits={"max_abs_bias": 3.0},
+        imported_from="laptop",
+        against="cafe",
+        fingerprint="f",
+        n=41,
+    )
+    registry.register(RELEASE, gate=lenient)
+    config = LabelConfig(input=str(pairs), release=RELEASE.id, out=tmp_path / "out")
+    with Progress() as progress:
+        gate = run_label(config, progress)["gate"]
+    assert (gate["fingerprint"], gate["n"], gate["against"]) == ("f", 41, "cafe")
+    assert gate["caveats"] == [
+        "the answer is imported from laptop",
+        "limits were changed: max_abs_bias 3 in place of 0.5",
+        "not checked: adversarial",
+        f"it was not held against the champion {OTHER.id}",
+        "gate refused it on 2026-01-02",
+    ]
+    assert "passed the gate, but the answer is imported" in capsys.readouterr().err
+    shown = run("releases", "show", RELEASE.id).stdout
+    assert all(f"caveat     {caveat}" in shown for caveat in gate["caveats"])
+
+
+def test_a_pass_against_the_champion_by_the_usual_rules_has_no_caveat(registry):
+    registry.promote(registry.register(OTHER, gate=GateRecord(passed=True)), None)
+    rules = (KeptRule(name="validity", status=RuleStatus.PASSED),)
+    entry = registry.register(RELEASE, gate=GateRecord(passed=True, rules=rules, against=OTHER.id))
+    assert caveats_of(entry, registry) == []
+
+
+def test_a_pass_on_other_data_is_told(registry):
+    proven = RELEASE.model_copy(update={"evidence": {"dataset": {"fingerprint": "here"}}})
+    for fingerprint, caveats in (("here", []), ("there", ["the gate saw other data than the release was proven on"])):
+        entry = registry.register(proven, gate=GateRecord(passed=True, fingerprint=fingerprint))
+        assert caveats_of(entry, registry) == caveats
+
+
 def test_the_status_shows_gates_and_overrides(registry):
     registry.register(RELEASE, gate=GateRecord(passed=False, reasons=("too few",)))
     registry.promote(registry.resolve(RELEASE.id), "needed today")
@@ -111,6 +162,59 @@ def test_only_the_latest_overrides_are_kept(registry):
         registry.record_override(entry, "label", f"reason {number} {'x' * 2_000}")
     kept = registry.resolve(RELEASE.id).overrides
     assert [one.reason.split()[1] for one in kept] == [str(number) for number in range(3, 23)]
+
+
+def test_overrides_with_the_longest_reasons_stay_readable(registry):
+    entry = registry.register(RELEASE)
+    for number in range(9):
+        registry.record_override(entry, "label", f"{number} " + "\U0001f600" * 998)
+    kept = registry.resolve(RELEASE.id).overrides
+    assert [one.reason[0] for one in kept] == list("2345678")  # as many of the latest as fit
+
+
+def test_a_refusal_whose_storing_was_interrupted_counts(registry):
+    registry.register(RELEASE, gate=GateRecord(passed=True))
+    entry = registry.resolve(RELEASE.id)
+    registry._tag(entry, GATE_RECORD_TAG, GateRecord(passed=False, reasons=("bias",)).dump(10_000))
+    assert not registry.resolve(RELEASE.id).gate_passed
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    """An endpoint that takes any release at once."""
+    identity = RELEASE.judge.model
+    monkeypatch.setattr(
+        deploy, "_require_running", lambda: SimpleNamespace(ray_address="", models=[identity], host="127.0.0.1", port=1)
+    )
+    monkeypatch.setattr(deploy, "_live_name", lambda *_: RELEASE.name)
+    for name in ("attach", "deploy", "_await_live", "_config"):
+        monkeypatch.setattr(deploy, name, lambda *_, **__: None)
+
+
+@pytest.mark.parametrize("reason", ["rollback", "needed today"])
+def test_a_deployment_against_the_gate_is_recorded_whatever_its_reason(registry, endpoint, reason):
+    registry.register(RELEASE, gate=GateRecord(passed=False, reasons=("too few",)))
+    with Progress() as progress, pytest.raises(GateRefusedError):
+        run_deploy(DeployConfig(release=RELEASE.id), progress)
+    with Progress() as progress:
+        live = run_deploy(DeployConfig(release=RELEASE.id, force=reason), progress)
+    assert live["override"] == reason
+    assert [one.reason for one in registry.resolve(RELEASE.id).overrides] == [reason]
+
+
+def test_a_rollback_needs_no_reason(registry, endpoint):
+    registry.promote(registry.register(RELEASE), None)
+    registry.promote(registry.register(OTHER), None)
+    with Progress() as progress:
+        assert run_rollback(progress)["release"] == RELEASE.id
+    assert registry.resolve("champion").release == RELEASE
+
+
+@pytest.mark.parametrize("blank", ["   ", "\t\n  ", "ok"])
+def test_a_blank_reason_overrides_nothing(registry, pairs, tmp_path, blank):
+    registry.register(RELEASE)
+    done = run("label", pairs, "--release", RELEASE.id, "--out", tmp_path / "out", "--force", blank)
+    assert done.exit_code == EXIT_REFUSED and "--force" in done.stderr
 
 
 @pytest.mark.parametrize("broken", ["{", "[]", '{"passed": "maybe"}', '[{"date": 1}]'])

@@ -16,7 +16,7 @@ from cluster.running import EXIT_GATE, EXIT_REFUSED
 from judge_serve.judging import Demonstration, ModelIdentity, Release
 from judge_serve.judging.content_key import digest_of
 from optimize_workers.evidence.rules import RuleStatus
-from tests.builders import JUDGE, PROGRAM
+from tests.builders import JUDGE, PROGRAM, make_calibration
 
 SECRET = "Leocadia earns 72k"
 OLD = Release(judge=JUDGE)
@@ -182,6 +182,13 @@ def test_the_card_holds_no_text_of_a_document(registry):
     assert "refused: copied_text" in card and "**Refused**" in card
 
 
+def test_the_card_of_a_calibrated_judge_claims_no_search(registry):
+    evidence = {key: value for key, value in PROVEN.items() if key not in ("optimizer", "seed", "judge_calls")}
+    card = model_card(registry.register(Release(judge=JUDGE, calibration=make_calibration(), evidence=evidence)))
+    assert "searched" not in card
+    assert "- calibrated on 40 pairs of 8 queries of train" in card
+
+
 def test_the_card_of_a_judge_that_nobody_measured_says_so(registry):
     card = model_card(registry.resolve(OLD.id))
     for part in ("no search made this judge", "this release was not measured", "No gate has seen", "Not run."):
@@ -267,6 +274,25 @@ def test_an_imported_refusal_counts(registry, other_home, tmp_path, move_to):
     assert done.exit_code == EXIT_GATE and "too few" in done.stderr
 
 
+@pytest.mark.parametrize("origin", ["", "  ", None])
+def test_an_imported_result_is_marked_even_if_its_file_names_no_origin(registry, other_home, tmp_path, move_to, origin):
+    def anonymous(document):
+        document.update(exported_from=origin)
+        document["gate"].update(imported_from=origin)
+
+    path = rewritten(registry, tmp_path, anonymous)
+    move_to(other_home)
+    assert answer("import", path)["imported_from"] == "an unnamed machine"
+
+
+def test_an_imported_pass_does_not_replace_a_refusal_of_this_registry(registry, tmp_path):
+    path = rewritten(registry, tmp_path, lambda d: d["gate"].update(date="9999-12-31T00:00:00+00:00"))
+    registry.register(NEW, gate=GATE.model_copy(update={"passed": False, "reasons": ("bias",)}))
+    told = answer("import", path)
+    assert (told["gate_taken"], told["gate_passed"]) == (False, False)
+    assert not registry.resolve(NEW.id).gate_passed
+
+
 def test_a_bare_release_is_imported_without_a_gate(registry_home, tmp_path):
     path = tmp_path / "release.json"
     path.write_text(NEW.to_json(), encoding="utf-8")
@@ -310,6 +336,7 @@ def test_a_file_that_was_changed_is_refused(registry, tmp_path):
         (lambda d: d["gate"].update(passed="perhaps"), "its gate result is malformed"),
         (lambda d: d["gate"].update(command="x" * 10_000), "its gate result is malformed"),
         (lambda d: d["gate"].update(command="\x1b[2J"), "control characters"),
+        (lambda d: d["gate"].update(rules=[]), "names no rule"),
         (lambda d: d.update(exported_from="host\x1b]0;x"), "control characters"),
         (lambda d: d["gate"]["rules"][0].update(status="failed"), "it passed and failed validity"),
         (lambda d: d["gate"]["rules"].extend(d["gate"]["rules"] * 100), "its gate result is malformed"),

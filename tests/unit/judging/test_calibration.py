@@ -62,6 +62,7 @@ def test_an_affine_calibration_is_clipped_to_the_scale(value, calibrated):
         ({"kind": "isotonic", "x": [2, 2], "y": [1, 2]}, "must rise"),
         ({"kind": "isotonic", "x": [1, 2], "y": [1]}, "a y for every x"),
         ({"kind": "isotonic", "x": [], "y": []}, "at least 1 item"),
+        ({"kind": "isotonic", "x": [0, 2, 3], "y": [-1.7e308, -1.7e308, 1.7e308]}, "greater than or equal to -1000"),
         ({"kind": "spline"}, "expected tags"),
     ],
 )

@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_interval():
 
 def test_a_good_winner_passes():
     winner = measure(PERFECT, EXAMPLES, SCALE)
-    passed, reasons, _ = check_gate(winner, BETTER)
+    passed, reasons, *_ = check_gate(winner, BETTER)
     assert (passed, reasons) == (True, [])
 
 
@@ -128,6 +128,6 @@ def test_the_largest_share_of_nothing_is_0():
 
 def test_an_instruction_that_the_guardrails_refuse_does_not_pass():
     refusal = Refusal("copied_text", "a passage of a document")
-    passed, reasons, _ = check_gate(measure(PERFECT, EXAMPLES, SCALE), BETTER, refusal=refusal)
+    passed, reasons, *_ = check_gate(measure(PERFECT, EXAMPLES, SCALE), BETTER, refusal=refusal)
     assert not passed
     assert reasons == ["the guardrails refuse its instruction: copied_text (a passage of a document)"]

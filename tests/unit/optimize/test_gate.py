@@ -184,6 +184,27 @@ def test_a_grade_may_lose_beside_a_judge_that_knows_nothing():
     assert "better than the constant answer" in rules["grades_difference"].reason
 
 
+def test_one_fractional_human_rating_for_all_leaves_nothing_to_be_skilled_at():
+    same = [replace(e, gold_rating=2.1) for e in EXAMPLES]
+    exact = judged(2.1)
+    assert measure(exact, same, SCALE).skill is None
+    assert skill_interval(exact, same, SCALE) is None
+    assert {"skill"} <= {name for name, rule in gate(exact, examples=same)[1].items() if rule.status is FAILED}
+
+
+def test_one_query_under_many_ids_is_one_query():
+    same = [replace(e, item=replace(e.item, query="the same", query_id=str(n))) for n, e in enumerate(EXAMPLES)]
+    assert failing(PERFECT, examples=same) == {"queries"}
+
+
+def test_limits_that_allow_few_queries_do_not_let_a_lucky_judge_through():
+    two = [replace(e, item=replace(e.item, query_id=str(n % 2))) for n, e in enumerate(EXAMPLES)]
+    result, rules = gate(PERFECT, examples=two, config=GateConfig(min_queries=1))
+    assert rules["queries"].status is PASSED
+    assert (rules["skill_low"].status, rules["skill_low"].found) == (FAILED, None)
+    assert result.reasons == ["queries are fewer than 8, too few to say that its skill is no chance"]
+
+
 def test_grades_with_few_examples_are_not_checked():
     _, rules = gate(PERFECT, judged(3), config=GateConfig(min_of_grade=9))
     assert {rules[name].status for name in ("grades", "grades_difference")} == {NOT_CHECKED}

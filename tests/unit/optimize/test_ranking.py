@@ -207,6 +207,7 @@ def test_lists_are_read_by_rank_or_by_score(tmp_path):
         ([row("a", rank=1), row("a", rank=2)], "each document once"),
         ([{"query_id": 1, "doc_id": 1, "rank": 1}], "expected a ranking in every row"),
         ([row("a", score=True)], "finite number"),
+        ([row("a", rank=10**400)], "expected a number"),
     ],
 )
 def test_bad_rows_of_rankings_are_refused(tmp_path, rows, message):
