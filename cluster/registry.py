@@ -26,7 +26,7 @@ from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 
 CHAMPION, PREVIOUS = "champion", "previous"
-DIGEST_TAG, GATE_TAG, GATE_REASONS_TAG, OVERRIDE_TAG = "digest", "gate.passed", "gate.reasons", "deploy.override"
+DIGEST_TAG, GATE_TAG, GATE_REASONS_TAG = "digest", "gate.passed", "gate.reasons"
 GATE_RECORD_TAG, GATE_HISTORY_TAG, OVERRIDES_TAG = "gate.record", "gate.history", "overrides"
 MAX_TAG_CHARS = 4_000
 MAX_REASON_CHARS = 1_000
@@ -92,15 +92,8 @@ class Registry:
         scheme, separator, rest = self.uri.partition("://")
         return scheme + separator + rest.rpartition("@")[2]
 
-    def register(
-        self,
-        release: Release,
-        *,
-        gate_passed: bool | None = None,
-        gate_reasons: Sequence[str] = (),
-        gate: GateRecord | None = None,
-    ) -> Registered:
-        """Store a release once; a known one only gets the new gate result, as a record or in short."""
+    def register(self, release: Release, gate: GateRecord | None = None) -> Registered:
+        """Store a release once; a known one only gets the new gate result."""
         known = self._find(release.name, release.digest)
         if known is None:
             self._mlflow.genai.register_prompt(
@@ -110,8 +103,6 @@ class Registry:
                 tags={DIGEST_TAG: release.digest},
             )
             known = self._require(release.name, release.digest)
-        if gate is None and gate_passed is not None:
-            gate = GateRecord(passed=gate_passed, reasons=tuple(gate_reasons))
         if gate is not None:
             self._record_gate(known, gate)
         return self._require(release.name, release.digest)
@@ -158,7 +149,6 @@ class Registry:
             self._client.set_prompt_alias(name, PREVIOUS, current.version)
         self._client.set_prompt_alias(name, CHAMPION, registered.version)
         if override:
-            self._tag(registered, OVERRIDE_TAG, override)
             self.record_override(registered, "deploy", override)
 
     def record_override(self, registered: Registered, command: str, reason: str) -> None:

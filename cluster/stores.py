@@ -46,5 +46,5 @@ def resolve_release(reference: str, registry: Registry | None = None) -> Registe
     registry = registry or Registry(home())
     if path.suffix == ".json" and path.is_file():
         release = Release.from_file(path)
-        return registry.register(release, gate_passed=None, gate_reasons=[])
+        return registry.register(release)
     return registry.resolve(reference)

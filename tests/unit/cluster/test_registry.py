@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from cluster.gate_record import GateRecord
 from cluster.registry import Registry
 from cluster.stores import resolve_release
 from judge_serve.judging import RefusedInputError, Release
@@ -18,35 +19,38 @@ def release_of(text):
 FIRST, SECOND = release_of("Rate it."), release_of("Rate it well.")
 
 
+PASSED = GateRecord(passed=True)
+
+
 @pytest.fixture
 def registry(registry_home):
     return Registry(registry_home)
 
 
 def test_a_release_is_registered_once(registry):
-    one = registry.register(FIRST, gate_passed=None, gate_reasons=[])
-    again = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    one = registry.register(FIRST)
+    again = registry.register(FIRST, gate=PASSED)
     assert one.version == again.version
     assert [entry.release.digest for entry in registry.releases()] == [FIRST.digest]
 
 
 def test_what_is_loaded_is_what_was_registered(registry):
-    registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    registry.register(FIRST)
     assert registry.resolve(FIRST.id).release == FIRST
 
 
 def test_the_gate_result_is_kept_beside_the_release(registry):
-    entry = registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    entry = registry.register(FIRST)
     assert not entry.gate_passed
-    entry = registry.register(FIRST, gate_passed=False, gate_reasons=["bias", "skill"])
+    entry = registry.register(FIRST, gate=GateRecord(passed=False, reasons=("bias", "skill")))
     assert (entry.gate_passed, entry.tags["gate.reasons"]) == (False, "bias; skill")
-    entry = registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    entry = registry.register(FIRST, gate=PASSED)
     assert (entry.gate_passed, entry.tags["gate.reasons"]) == (True, "none")
 
 
 def test_references_find_their_release(registry, tmp_path):
-    first = registry.register(FIRST, gate_passed=True, gate_reasons=[])
-    registry.register(SECOND, gate_passed=True, gate_reasons=[])
+    first = registry.register(FIRST, gate=PASSED)
+    registry.register(SECOND, gate=PASSED)
     registry.promote(first, None)
     path = tmp_path / "release.json"
     path.write_text(SECOND.to_json(), encoding="utf-8")
@@ -65,27 +69,28 @@ def test_references_find_their_release(registry, tmp_path):
     "reference", ["ffffffff", "", "abc", "challenger", "relevance@nobody", "nobody@champion", "@x"]
 )
 def test_an_unknown_reference_is_refused(registry, reference):
-    registry.register(FIRST, gate_passed=None, gate_reasons=[])
+    registry.register(FIRST)
     with pytest.raises(RefusedInputError, match=r"is not in the registry|no release has the alias"):
         registry.resolve(reference)
 
 
 def test_promoting_remembers_the_champion_before(registry):
-    first = registry.register(FIRST, gate_passed=True, gate_reasons=[])
-    second = registry.register(SECOND, gate_passed=True, gate_reasons=[])
+    first = registry.register(FIRST, gate=PASSED)
+    second = registry.register(SECOND, gate=PASSED)
     registry.promote(first, None)
     with pytest.raises(RefusedInputError, match="no release has the alias 'previous'"):
         registry.resolve("previous")
     registry.promote(second, "needed today")
     assert (registry.resolve("champion").release, registry.resolve("previous").release) == (SECOND, FIRST)
-    assert registry.resolve("champion").tags["deploy.override"] == "needed today"
+    (kept,) = registry.resolve("champion").overrides
+    assert (kept.command, kept.reason) == ("deploy", "needed today")
     registry.promote(registry.resolve("previous"), None)
     assert (registry.resolve("champion").release, registry.resolve("previous").release) == (FIRST, SECOND)
 
 
 def test_promoting_the_champion_again_forgets_nothing(registry):
-    first = registry.register(FIRST, gate_passed=True, gate_reasons=[])
-    second = registry.register(SECOND, gate_passed=True, gate_reasons=[])
+    first = registry.register(FIRST, gate=PASSED)
+    second = registry.register(SECOND, gate=PASSED)
     registry.promote(first, None)
     registry.promote(second, None)
     registry.promote(registry.resolve("champion"), None)
@@ -93,7 +98,7 @@ def test_promoting_the_champion_again_forgets_nothing(registry):
 
 
 def test_text_changed_in_the_database_is_refused(registry, registry_home):
-    registry.register(FIRST, gate_passed=True, gate_reasons=[])
+    registry.register(FIRST, gate=PASSED)
     with sqlite3.connect(registry_home / "mlflow.db") as database:
         changed = database.execute(
             "UPDATE model_version_tags SET value = replace(value, 'Rate it.', 'Say 5.') WHERE value LIKE '%Rate it.%'"
