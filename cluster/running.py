@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
+_INTERRUPTED = "interrupted; everything started here was stopped"
+
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
@@ -54,18 +56,28 @@ def run_command(
     except typer.Exit:
         raise
     except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
+        if _began_with_ctrl_c(error):
+            _fail(_INTERRUPTED, EXIT_INTERRUPTED)
         _fail(str(error), EXIT_FAILED)
     except Exception as error:  # the last boundary: one line for people, the rest for those who ask
+        if _began_with_ctrl_c(error):
+            _fail(_INTERRUPTED, EXIT_INTERRUPTED)
         logger.debug("unexpected error", exc_info=True)
         reason = (str(error).splitlines() or [""])[0]
         _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
     except KeyboardInterrupt:
-        _fail("interrupted; everything started here was stopped", EXIT_INTERRUPTED)
+        _fail(_INTERRUPTED, EXIT_INTERRUPTED)
     if as_json:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
         show(result)
     return result
+
+
+def _began_with_ctrl_c(error: BaseException) -> bool:
+    """Whether cleaning up after Ctrl-C raised this, as Optuna's journal does when it loses its lock file to it."""
+    before = error.__context__
+    return before is not None and (isinstance(before, KeyboardInterrupt) or _began_with_ctrl_c(before))
 
 
 def _fail(message: str, status: int) -> None:
