@@ -119,7 +119,8 @@ def with_evidence(
 
 def _evidence_of(measured: Measured) -> dict[str, Any]:
     figures = measured.figures.as_dict()
-    kept = ("n", "valid", "invalid", "nmse", "nmse_ci95", "nmse_valid", "nmse_constant", "skill", "qwk", "bias")
+    errors = ("n", "valid", "invalid", "nmse", "nmse_ci95", "nmse_valid", "nmse_constant")
+    kept = (*errors, "skill", "skill_ci95", "qwk", "bias")
     return {key: figures[key] for key in kept}
 
 

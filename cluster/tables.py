@@ -241,9 +241,17 @@ def _figures_table(title: str, arms: list[tuple[str, dict[str, Any]]]) -> Table:
             str(figures["invalid"]),
             "-" if figures["nmse_valid"] is None else f"{figures['nmse_valid']:.1f}",
             f"{figures['nmse_constant']:.1f}",
-            "-" if figures["skill"] is None else f"{figures['skill']:+.2f}",
+            _skill(figures),
         )
     return table
+
+
+def _skill(figures: dict[str, Any]) -> str:
+    if figures["skill"] is None:
+        return "-"
+    interval = figures.get("skill_ci95")
+    ends = f" ({interval[0]:+.2f} to {interval[1]:+.2f})" if interval else ""
+    return f"{figures['skill']:+.2f}{ends}"
 
 
 def _steps_table(result: dict[str, Any]) -> Table:

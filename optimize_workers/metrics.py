@@ -28,6 +28,7 @@ class Figures:
         nmse_rounded: `nmse` with judge and human rounded to ratings.
         nmse_constant: NMSE of answering the mean human rating of these examples to all of them.
         skill: 1 - nmse / nmse_constant; above 0 beats the constant.
+        skill_ci95: its interval, the constant's NMSE held fixed; None too where queries are too few for one.
         bias: mean(judge - human) over valid judgments, in rating units.
         confusion: counts [human][judge] over valid judgments, lowest rating first.
         rating_counts: how often the judge gave each rating, by rating.
@@ -45,6 +46,7 @@ class Figures:
     nmse_rounded: float
     nmse_constant: float
     skill: float | None
+    skill_ci95: Interval | None
     bias: float | None
     qwk: float | None
     exact: float | None
@@ -67,6 +69,7 @@ class Figures:
         return {
             **asdict(self),
             "nmse_ci95": list(self.nmse_ci95),
+            "skill_ci95": list(self.skill_ci95) if self.skill_ci95 else None,
             "validity": self.validity,
             "largest_rating_share": self.largest_rating_share,
         }
@@ -129,6 +132,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         nmse_rounded=float(rounded.mean()),
         nmse_constant=constant,
         skill=1.0 - total / constant if constant > 0 else None,
+        skill_ci95=skill_interval(judgments, examples, scale, seed),
         bias=float((values - gold[is_valid]).mean()) if num_valid else None,
         qwk=quadratic_weighted_kappa(confusion),
         exact=float((gaps == 0).mean()) if num_valid else None,
@@ -144,6 +148,23 @@ def constant_losses(gold_ratings: FloatArray, scale: Scale) -> FloatArray:
         return np.zeros_like(gold_ratings)
     constant: FloatArray = 100.0 * ((gold_ratings.mean() - gold_ratings) / scale.width) ** 2
     return constant
+
+
+def skill_interval(
+    judgments: Sequence[Judgment], examples: Sequence[Example], scale: Scale, seed: int = 0
+) -> Interval | None:
+    """The 95 % interval of the skill over the mean human rating of these examples, by query.
+
+    None where people gave one rating, or where the queries are too few for an interval.
+
+    Raises: ValueError if lengths differ or there are none.
+    """
+    gold = gold_of(examples)
+    constant = constant_losses(gold, scale)
+    gained = constant - losses(judgments, gold, scale)
+    whole = float(constant.mean())
+    interval = mean_interval(gained, [e.item.query_id for e in examples], seed) if whole > 0 else None
+    return (interval[0] / whole, interval[1] / whole) if interval else None
 
 
 def gold_of(examples: Sequence[Example]) -> FloatArray:

@@ -236,6 +236,10 @@ def _plain(key: str, digits: int = 1, *, signed: bool = False) -> Callable[[Figu
     return lambda figures: shown(figures.get(key), digits, signed=signed)
 
 
+def _interval(key: str) -> Callable[[Figures], str]:
+    return lambda figures: shown_interval(figures.get(key), 2, signed=True)
+
+
 def _share(key: str) -> Callable[[Figures], str]:
     def show(figures: Figures) -> str:
         share = finite(figures.get(key))
@@ -252,6 +256,11 @@ _LINES = (
     _Line("NMSE over valid replies", _plain("nmse_valid"), _relative("nmse_valid")),
     _Line("NMSE of the constant answer", _plain("nmse_constant"), lambda *_: ""),
     _Line("skill over the constant", _plain("skill", 2, signed=True), _difference("skill", 2)),
+    _Line(
+        "95 % interval of the skill",
+        lambda figures: shown_interval(figures.get("skill_ci95"), 2, signed=True),
+        lambda *_: "",
+    ),
     _Line("bias (judge - human)", _plain("bias", 2, signed=True), _difference("bias", 2)),
     _Line("quadratic weighted kappa", _plain("qwk", 2), _difference("qwk", 2)),
     _Line("exactly the human rating", _share("exact"), lambda *_: ""),

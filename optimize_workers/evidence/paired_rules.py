@@ -13,8 +13,8 @@ from judge_serve.judging.task import Example
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.gate_config import GateConfig
 from optimize_workers.evidence.rules import Rule, RuleStatus, at_least, at_most, more_than, not_checked
-from optimize_workers.metrics import constant_losses, gold_of, losses
-from optimize_workers.resampling import MIN_GROUPS, mean_interval
+from optimize_workers.metrics import constant_losses, gold_of, losses, skill_interval
+from optimize_workers.resampling import MIN_GROUPS
 
 _NO_PAIRS = "the judgments were not given"
 
@@ -26,13 +26,6 @@ class HeldOut(NamedTuple):
     judgments: Sequence[Judgment]
     reference: Sequence[Judgment] | None
     scale: Scale
-
-
-class SkillInterval(NamedTuple):
-    """The 95 % interval of a judge's skill, by query."""
-
-    low: float
-    high: float
 
 
 class _Grade(NamedTuple):
@@ -63,22 +56,6 @@ def paired_rules(pairs: HeldOut | None, against: str, limits: GateConfig) -> Ite
     yield _distance_rule(pairs, limits)
 
 
-def skill_interval(judgments: Sequence[Judgment], examples: Sequence[Example], scale: Scale) -> SkillInterval | None:
-    """The 95 % interval of the skill over the mean human rating of these examples.
-
-    None where people gave one rating, or where the queries are too few for an interval.
-
-    Raises: ValueError if lengths differ or there are none.
-    """
-    gold = gold_of(examples)
-    loss = losses(judgments, gold, scale)
-    constant = constant_losses(gold, scale)
-    if constant.mean() <= 0:
-        return None
-    gained = mean_interval(constant - loss, [e.item.query_id for e in examples])
-    return SkillInterval(*(bound / float(constant.mean()) for bound in gained)) if gained else None
-
-
 def _skill_rule(pairs: HeldOut, limits: GateConfig) -> Rule:
     interval = skill_interval(pairs.judgments, pairs.examples, pairs.scale)
     if interval is None and np.ptp(gold_of(pairs.examples)) == 0.0:
@@ -87,10 +64,10 @@ def _skill_rule(pairs: HeldOut, limits: GateConfig) -> Rule:
         reason = f"queries are fewer than {MIN_GROUPS}, too few to say that its skill is no chance"
         return more_than("skill_low", None, limits.min_skill_low, reason)
     reason = (
-        f"the 95 % interval of its skill begins at {interval.low:+.3f}, needs more than {limits.min_skill_low}: "
+        f"the 95 % interval of its skill begins at {interval[0]:+.3f}, needs more than {limits.min_skill_low}: "
         "it may be chance that it beats the mean human rating"
     )
-    return more_than("skill_low", interval.low, limits.min_skill_low, reason)
+    return more_than("skill_low", interval[0], limits.min_skill_low, reason)
 
 
 def _grades_of(pairs: HeldOut, min_of_grade: int) -> list[_Grade]:

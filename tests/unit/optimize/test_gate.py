@@ -9,9 +9,8 @@ from scipy.stats import wasserstein_distance
 
 from optimize_workers.evidence.comparison import Comparison, compare
 from optimize_workers.evidence.gate import GateConfig, GateEvidence, HeldOut, check_gate
-from optimize_workers.evidence.paired_rules import skill_interval
 from optimize_workers.evidence.rules import RuleStatus
-from optimize_workers.metrics import measure
+from optimize_workers.metrics import measure, skill_interval
 from tests.builders import SCALE, make_example, make_examples, make_judgment
 
 EXAMPLES = make_examples(40, "test")
@@ -147,14 +146,15 @@ def test_the_interval_of_skill_holds_the_skill_and_is_wide_for_a_lucky_judge():
     generator = np.random.default_rng(3)
     noisy = [make_judgment(3, expected=float(value)) for value in np.clip(3 + generator.normal(0, 0.4, 40), 1, 5)]
     interval = skill_interval(noisy, EXAMPLES, SCALE)
-    assert interval.low < measure(noisy, EXAMPLES, SCALE).skill < interval.high
-    assert interval.low < 0
+    figures = measure(noisy, EXAMPLES, SCALE)
+    assert interval[0] < figures.skill < interval[1] and figures.skill_ci95 == interval
+    assert interval[0] < 0
     assert "skill_low" in failing(noisy)
 
 
 def test_a_perfect_judge_has_a_skill_of_one_at_both_ends():
     assert skill_interval(PERFECT, EXAMPLES, SCALE) == pytest.approx((1.0, 1.0), abs=0.3)
-    assert skill_interval(PERFECT, EXAMPLES, SCALE).low > 0.7
+    assert skill_interval(PERFECT, EXAMPLES, SCALE)[0] > 0.7
 
 
 # --- grades ---
