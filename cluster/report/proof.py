@@ -82,7 +82,8 @@ def gate(record: Record) -> Section | None:
         )
         for rule in rules
     )
-    tables = [Table(words("rule", "limit", "found", "answer", "reason"), rows)] if rows else []
+    columns = (*words("rule"), *numbers("limit", "found"), *words("answer", "reason"))
+    tables = [Table(columns, rows)] if rows else []
     deployed = record.part("deployed_gate")
     if deployed:
         tables.append(facts_table(deployed, "What the demo deployed"))
