@@ -1,14 +1,13 @@
 """Strict reading: every reason, every allowed form, and no rating out of anything else."""
 
 import json
-import math
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from judge_serve.judging import InvalidReason, Scale
-from judge_serve.judging.parsing import parse_reply, read_expected, storable
+from judge_serve.judging.parsing import parse_reply, storable
 from tests.fakes import json_reply
 
 SCALE = Scale()
@@ -335,79 +334,3 @@ def test_no_proper_prefix_of_a_reply_holds_a_rating(length):
 def test_explanations_can_always_be_written_as_utf8(explanation):
     assert "\x00" not in storable(explanation)
     storable(explanation).encode("utf-8")
-
-
-# --- expected ratings ---
-
-
-def log(*tokens_and_probabilities):
-    return [(token, math.log(probability)) for token, probability in tokens_and_probabilities]
-
-
-def test_expected_rating_is_the_mean_over_digit_probabilities():
-    # (4 x 0.5 + 5 x 0.3) / 0.8 = 4.375
-    assert read_expected(log(("4", 0.5), ("5", 0.3), ("The", 0.2)), SCALE).expected_rating == pytest.approx(4.375)
-
-
-def test_rating_is_the_expectation_rounded_half_up():
-    reading = read_expected([("2", -1.0), ("3", -1.0)], SCALE)
-    assert (reading.expected_rating, reading.rating) == (2.5, 3)
-
-
-def test_a_digit_with_and_without_space_counts_together():
-    # (2 x (0.25 + 0.25) + 4 x 0.5) / 1 = 3
-    assert read_expected(log(("2", 0.25), (" 2", 0.25), ("4\n", 0.5)), SCALE).expected_rating == pytest.approx(3.0)
-
-
-def test_every_spelling_of_a_digit_adds_to_it_wherever_it_stands():
-    # 1 x (0.1 + 0.05 + 0.05) + 5 x (0.3 + 0.1) over 0.6
-    spellings = log(("5", 0.3), ("1", 0.1), ("\n5", 0.1), ("\u00a01", 0.05), ("\t1 ", 0.05), ("five", 0.4))
-    assert read_expected(spellings, SCALE).expected_rating == pytest.approx((1 * 0.2 + 5 * 0.4) / 0.6)
-
-
-def test_a_token_that_merges_digits_is_no_digit():
-    """ "44" and "4.5" may begin with a 4, but say another number."""
-    merged = log(("44", 0.3), ("4.", 0.2), ("45", 0.1), ("12", 0.2), ("2", 0.2))
-    assert read_expected(merged, SCALE) == (2.0, 2, None)
-
-
-def test_digits_beyond_the_alternatives_that_an_engine_returns_count_as_impossible():
-    words = [(f"word{number}", 0.04) for number in range(19)]
-    assert read_expected(log(("4", 0.2), *words), SCALE).expected_rating == 4.0
-
-
-def test_probability_outside_of_the_digits_changes_nothing():
-    sure = read_expected(log(("2", 0.25), ("4", 0.75)), SCALE)
-    vague = read_expected(log(("2", 0.001), ("4", 0.003), ("The", 0.9)), SCALE)
-    assert vague.expected_rating == pytest.approx(sure.expected_rating) == pytest.approx(3.5)
-
-
-@pytest.mark.parametrize(
-    "token", ["", " ", "0", "6", "9", "45", "4.", "-4", "four", "\u0664", "\u2074", "\uff14", "\u2463", "4 5"]
-)
-def test_tokens_that_are_no_digit_of_the_scale_are_left_out(token):
-    assert read_expected([(token, -0.1), ("2", -3.0)], SCALE).expected_rating == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize(
-    "alternatives", [[], [("six", -0.1)], [("7", 0.0)], [("4", -math.inf)], [("4", math.nan)], [("4", -9_999.0)]]
-)
-def test_no_digit_of_the_scale_is_off_scale(alternatives):
-    assert read_expected(alternatives, SCALE) == (None, None, InvalidReason.OFF_SCALE)
-
-
-def test_log_probabilities_above_zero_do_not_overflow():
-    assert read_expected([("4", 1e6), ("2", 0.0)], SCALE).expected_rating == pytest.approx(3.0)
-
-
-tokens = st.sampled_from(["0", "1", "2", "3", "4", "5", "6", " 5", "5 ", "x", "", "\u0665"]) | st.text(max_size=3)
-
-
-@given(st.lists(st.tuples(tokens, st.floats())))
-def test_expected_rating_is_on_the_scale_or_off_scale_is_said(alternatives):
-    reading = read_expected(alternatives, SCALE)
-    if reading.invalid_reason is None:
-        assert SCALE.holds(reading.expected_rating)
-        assert reading.rating == SCALE.nearest(reading.expected_rating)
-    else:
-        assert reading == (None, None, InvalidReason.OFF_SCALE)

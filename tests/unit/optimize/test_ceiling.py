@@ -3,16 +3,12 @@
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from optimize_workers.dataset import load_dataset
 from optimize_workers.evidence.ceiling import human_ceiling, ordinal_alpha
 from tests.builders import SCALE, make_example, make_judgment
-
-FEEDBACKQA = Path("/work/shared/data/feedbackqa.jsonl")
 
 
 def rated(*ratings, number=0):
@@ -103,11 +99,3 @@ def test_no_figure_of_the_ceiling_is_nan(units):
 
 def test_few_queries_give_the_whole_range():
     assert human_ceiling(pairs_of((1, 2), (4, 5)), SCALE, {}).nmse_ci95 == (0.0, 100.0)
-
-
-@pytest.mark.skipif(not FEEDBACKQA.exists(), reason="the development data are not here")
-def test_people_and_the_constant_on_feedbackqa():
-    examples = [e for split in load_dataset(str(FEEDBACKQA), SCALE).by_split.values() for e in split]
-    found = human_ceiling(examples, SCALE, {})
-    assert (found.n, round(found.nmse), round(found.nmse_constant, 1)) == (1929, 16, 13.2)
-    assert found.against_others["constant"] > found.nmse  # against the same target people are better
