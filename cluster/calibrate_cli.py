@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cluster.running import AsJson, ConfigFile, DryRun, run_command
+from cluster.running import AsJson, ConfigFile, DryRun, Resume, run_command
 from judge_serve.judging.judgment import AnswerMode
 
 
@@ -30,7 +30,7 @@ def calibrate(
     method: Annotated[MethodName | None, typer.Option(help="auto: the best by cross-validation on train.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many examples of train and of test.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")] = False,
+    resume: Resume = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dry_run: DryRun = False,

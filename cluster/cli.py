@@ -29,7 +29,7 @@ from cluster.progress import Progress
 from cluster.releases_cli import releases_app
 from cluster.report_cli import report
 from cluster.review_cli import review
-from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, run_command
+from cluster.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, Resume, run_command
 from judge_serve.judging.judgment import AnswerMode
 
 
@@ -71,7 +71,6 @@ Model = Annotated[
 ]
 JudgeFileOption = Annotated[Path | None, typer.Option("--judge", help="Judge file (TOML); its prompt is the baseline.")]
 Mode = Annotated[AnswerMode | None, typer.Option("--mode", help="How a rating is read.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; needs its config.")]
 Force = Annotated[str | None, typer.Option("--force", help="Reason for overriding the gate; it is recorded.")]
 
 

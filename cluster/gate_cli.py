@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster.configs import GateRunConfig
-from cluster.running import EXIT_GATE, AsJson, ConfigFile, DryRun, run_command
+from cluster.running import EXIT_GATE, AsJson, ConfigFile, DryRun, Resume, run_command
 
 
 def gate(
@@ -23,9 +23,7 @@ def gate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run; without it only the registry is written.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the unfinished run in --out; needs its config.")
-    ] = False,
+    resume: Resume = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dry_run: DryRun = False,

@@ -24,6 +24,7 @@ _INTERRUPTED = "interrupted; everything started here was stopped"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; needs its config.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
 
 

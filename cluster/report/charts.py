@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cluster.report.blocks import finite, interval_of
 from cluster.report.drawing import INK, MUTED
 
 WIDE, NARROW = 680, 300  # of the part between the axes, in pixels
@@ -38,6 +39,20 @@ def series_of(names: Sequence[str]) -> list[Series]:
     looks = {"baseline": _BEFORE, "winner": Series("", "circle", "var(--after)")}
     looks["judge"] = looks["winner"]
     return [replace(looks.get(name) or next(further), name=name) for name in names]
+
+
+def point(name: str, series: str, value: Any, interval: Any, label: str, what: str = "") -> dict[str, Any]:
+    """A row of `intervals`: a value with its interval, if it has one; `what` names the figure to who cannot see it."""
+    ends = interval_of(interval)
+    return {
+        "kind": name,
+        "series": series,
+        "value": finite(value),
+        "low": ends[0] if ends else None,
+        "high": ends[1] if ends else None,
+        "label": label,
+        "says": f"{name}: {what}{label}",
+    }
 
 
 def intervals(rows: Rows, series: Sequence[Series], title: str, *, width: int = WIDE, has_zero: bool = True) -> Spec:

@@ -14,7 +14,6 @@ from cluster.report.blocks import (
     Table,
     facts_table,
     finite,
-    interval_of,
     numbers,
     shown,
     shown_interval,
@@ -187,17 +186,7 @@ def _same_target(record: Record) -> Chart | None:
 
 
 def _point(name: str, value: Any, interval: Any) -> dict[str, Any]:
-    ends = interval_of(interval)
-    label = with_interval(value, interval)
-    return {
-        "kind": name,
-        "series": name,
-        "value": finite(value),
-        "low": ends[0] if ends else None,
-        "high": ends[1] if ends else None,
-        "label": label,
-        "says": f"{name}: NMSE {label}",
-    }
+    return charts.point(name, name, value, interval, with_interval(value, interval), "NMSE ")
 
 
 def _judge_of(arm: Arm) -> str:

@@ -13,7 +13,6 @@ from cluster.report.blocks import (
     Table,
     facts_table,
     finite,
-    interval_of,
     numbers,
     shown,
     shown_any,
@@ -177,17 +176,7 @@ def _shift(kind: _Row) -> dict[str, Any]:
 
 
 def _point(name: str, value: Any, interval: Any, digits: int) -> dict[str, Any]:
-    ends = interval_of(interval)
-    label = shown(value, digits, signed=True)
-    return {
-        "kind": name,
-        "series": "judge",
-        "value": finite(value),
-        "low": ends[0] if ends else None,
-        "high": ends[1] if ends else None,
-        "label": label,
-        "says": f"{name}: {label}",
-    }
+    return charts.point(name, "judge", value, interval, shown(value, digits, signed=True))
 
 
 def _luck(luck: _Row) -> Table:
