@@ -43,7 +43,7 @@ demo: setup
 	$(BIN)/relevance-judge demo
 
 k8s: $(STAMP)
-	$(BIN)/python -m cluster.kubernetes
+	$(BIN)/python -m cluster.manifests
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

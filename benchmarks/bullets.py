@@ -23,9 +23,9 @@ from benchmarks.landscape_bullets import HELPFUL, HURTING, PAIRS, SIZES, bullets
 from benchmarks.landscape_engines import LandscapeEngine
 from benchmarks.recording import InProcessPool
 from benchmarks.running import run_benchmark, say
-from optimize_workers.budget import Budget
-from optimize_workers.evaluate import EvaluationPlane
-from optimize_workers.optimizers.bullets import BulletOptimizer
+from optimize_workers.evaluation.budget import Budget
+from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.optimizers.bullets.search import BulletOptimizer
 from optimize_workers.study import Study
 
 SEEDS, SEEDS_FULL = range(100, 112), range(100, 160)  # the search's thresholds were chosen on others

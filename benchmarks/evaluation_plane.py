@@ -27,7 +27,7 @@ from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.stock_dspy import StockEvaluate
 from judge_serve.judging import Example, Item, Judge, ModelIdentity, Program
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall
+from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
 
 NUM_CALLS = 20_000
 NUM_STOCK_CALLS = 4_000  # of a round; stock is slow enough to be measured on fewer
@@ -80,8 +80,8 @@ def measure(full: bool) -> dict[str, Any]:
 
 def measure_throughput(_full: bool) -> dict[str, Any]:
     """Zero latency: ours and stock in alternating rounds, then ours with the ledger on."""
+    from optimize_workers.evaluation.workers import WorkerPool
     from optimize_workers.ledger import Ledger
-    from optimize_workers.workers import WorkerPool
 
     examples = make_examples(NUM_CALLS)
     calls = [JudgeCall(PROGRAM, example) for example in examples]
@@ -131,7 +131,7 @@ def measure_throughput(_full: bool) -> dict[str, Any]:
 
 def measure_slots(_full: bool) -> dict[str, Any]:
     """Lognormal latency: which share of the slots is busy, and what a judgment costs beside its time in a slot."""
-    from optimize_workers.workers import WorkerPool
+    from optimize_workers.evaluation.workers import WorkerPool
 
     latency = {"latency_median_s": LATENCY_MEDIAN_S, "latency_sigma": LATENCY_SIGMA}
     examples = make_examples(NUM_CALLS)
@@ -186,8 +186,8 @@ class MeteredEngine(SimulatedEngine):
 
 def measure_ledger(full: bool) -> dict[str, Any]:
     """Many judgments through plane and ledger, then a wave of 10,000 that the ledger answers."""
+    from optimize_workers.evaluation.workers import WorkerPool
     from optimize_workers.ledger import Ledger
-    from optimize_workers.workers import WorkerPool
 
     num_rows = LEDGER_ROWS_FULL if full else LEDGER_ROWS
     start_ray()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
-from optimize_workers.metrics import INVALID_LOSS
+from optimize_workers.statistics.metrics import INVALID_LOSS
 
 SCALE = Scale()
 GRADES = np.array(SCALE.ratings, dtype=np.float64)

@@ -39,7 +39,7 @@ from benchmarks.landscape_texts import (
     Kind,
 )
 from judge_serve.judging import Example, Item, Judge, ModelIdentity, Program, Scale
-from optimize_workers.dataset import OptimizationData
+from optimize_workers.dataset.splits import OptimizationData
 
 RuleSet = frozenset[str]  # names of rules, and remarks, which are no rules and do nothing but draw noise anew
 HARM = 0.3  # rating units that a harmful rule adds, for an example of difficulty 1

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from benchmarks.landscape import HARMFUL, LandscapeConfig, RuleSet, draws
 from benchmarks.landscape_texts import FAILURES, REMARKS, RULES, Kind
-from optimize_workers.bullets import Bullet
+from optimize_workers.library.bullets import Bullet
 
 NUM_HELPFUL = 8
 SIZES = {"num_train": 200, "num_val": 200}

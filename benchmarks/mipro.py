@@ -36,8 +36,8 @@ from benchmarks.our_mipro import PLAN, audit, optimize_on_vllm, run_ours
 from benchmarks.reported_validity import StageValidity, pooled
 from benchmarks.running import in_own_process, run_benchmark, start_ray
 from benchmarks.stock_mipro import SLOTS, STAGES, StockSearch, run_dspy_mipro, search
-from optimize_workers.optimizers.joint_search import AHEAD
-from optimize_workers.optimizers.mipro import MiproPlan
+from optimize_workers.optimizers.mipro.search import MiproPlan
+from optimize_workers.optimizers.mipro.trials import AHEAD
 
 TIME_SEEDS, TIME_SEEDS_FULL = range(2), range(6)
 QUALITY_SEEDS, QUALITY_SEEDS_FULL = range(24), range(100)

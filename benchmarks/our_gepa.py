@@ -16,7 +16,7 @@ from benchmarks.landscape_engines import (
 from benchmarks.real_search import search_on_vllm
 from benchmarks.recording import recorded_study
 from benchmarks.stock_gepa import BUDGET, SLOTS
-from optimize_workers.optimizers.gepa import AHEAD, GepaOptimizer
+from optimize_workers.optimizers.gepa.search import AHEAD, GepaOptimizer
 
 LATENCY = LatencyConfig()
 REAL_BUDGET = 200

@@ -14,10 +14,10 @@ from benchmarks.real_search import search_on_vllm
 from benchmarks.recording import InProcessPool, recorded_study
 from benchmarks.reported_validity import AuditedStudy, SentReplies, StageValidity
 from benchmarks.stock_mipro import MAX_DEMONSTRATIONS, MINIBATCH, NUM_INSTRUCTIONS, NUM_SETS, NUM_TRIALS, SLOTS, STAGES
-from optimize_workers.budget import Budget
-from optimize_workers.evaluate import EvaluationPlane
-from optimize_workers.optimizers.joint_search import AHEAD
-from optimize_workers.optimizers.mipro import MiproOptimizer, MiproPlan
+from optimize_workers.evaluation.budget import Budget
+from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.optimizers.mipro.search import MiproOptimizer, MiproPlan
+from optimize_workers.optimizers.mipro.trials import AHEAD
 
 PLAN = MiproPlan(
     num_validation=100,

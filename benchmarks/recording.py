@@ -16,16 +16,16 @@ from benchmarks.landscape import JUDGE, SCALE, Landscape, LandscapeConfig
 from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, LatencyConfig, Reflecting
 from judge_serve.judging import Engine, Example, Item, Judge, Judgment, judge_pair
 from judge_serve.judging.judge import build_request
-from optimize_workers.budget import Budget
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
-from optimize_workers.metrics import example_score
+from optimize_workers.evaluation.budget import Budget
+from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
+from optimize_workers.statistics.metrics import example_score
 from optimize_workers.study import Study
 
 
 @contextlib.contextmanager
 def worker_pool(config: LandscapeConfig, latency: LatencyConfig, slots: int) -> Iterator[Pool]:
     """A pool of Ray workers that have judged something; Ray must be running."""
-    from optimize_workers.workers import WorkerPool
+    from optimize_workers.evaluation.workers import WorkerPool
 
     workers = WorkerPool(partial(LandscapeEngine, config, latency, slots), max_calls_in_flight=slots)
     warm_up = [JudgeCall(JUDGE.program, example, occurrence=10**6) for example in Landscape(config).data.train]

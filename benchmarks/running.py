@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cluster.lifecycle import OBJECT_STORE_BYTES, prepare_ray_environment
+from cluster.endpoint.lifecycle import OBJECT_STORE_BYTES, prepare_ray_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 Arm = Callable[[bool], dict[str, Any]]

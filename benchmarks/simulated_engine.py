@@ -31,8 +31,8 @@ from benchmarks.simulated_replies import (
     write_well_formed,
 )
 from benchmarks.slot_meter import BusySecond, SlotMeter
+from judge_serve.engines.wire import to_engine_error
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.serving.openai_wire import to_engine_error
 
 GOLD_MARKER = "gold:"  # followed by the true rating, in the document
 ONE = 1 << 64  # probability 1 in lane units

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmarks.outages import Outage
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_wire import read_chat_body, write_completion
-from judge_serve.serving.served_model import deployment_name
+from judge_serve.catalogue.served_model import deployment_name
 
 if TYPE_CHECKING:
     from ray.serve.deployment import Application

@@ -1,4 +1,4 @@
-"""The other side of `judge_serve.serving.openai_wire`: chat body -> engine request, engine reply -> completion."""
+"""The other side of `judge_serve.engines.wire`: chat body -> engine request, engine reply -> completion."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ import numpy as np
 from benchmarks.judge_population import SCENARIOS, Population, Scenario
 from benchmarks.running import in_own_process, run_benchmark, say
 from judge_serve.judging.scale import Scale
-from optimize_workers.evidence.comparison import compare, compare_fully
-from optimize_workers.evidence.gate import GateConfig, check_gate
-from optimize_workers.metrics import measure as measure_figures
-from optimize_workers.resampling import NUM_RESAMPLES
+from optimize_workers.evidence.gate.check import GateConfig, check_gate
+from optimize_workers.statistics.comparison import compare, compare_fully
+from optimize_workers.statistics.metrics import measure as measure_figures
+from optimize_workers.statistics.resampling import NUM_RESAMPLES
 
 NUM_PAIRS = 10_000
 QUERY_COUNTS = (100, 1_000, 10_000)  # of the timed pairs

@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from judge_serve.judging.catalogue import Prices
+from judge_serve.catalogue.entries import Prices
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.engine import EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError
 from judge_serve.judging.judge import ModelIdentity, RetryPolicy
 from judge_serve.judging.task import Example
-from optimize_workers.budget import Budget, CostEstimator
+from optimize_workers.evaluation.budget import Budget, CostEstimator
 
 TEMPERATURE = 1.0
 FIRST_PAUSE_S = 1.0  # after the first failure of an outage; each further pause doubles

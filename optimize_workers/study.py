@@ -16,13 +16,13 @@ from judge_serve.judging.judge import Judge
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
-from optimize_workers.budget import Budget
-from optimize_workers.bullets import Bullet
-from optimize_workers.dataset import OptimizationData
-from optimize_workers.evaluate import EvaluationPlane
+from optimize_workers.dataset.splits import OptimizationData
+from optimize_workers.evaluation.budget import Budget
+from optimize_workers.evaluation.plane import EvaluationPlane
 from optimize_workers.guardrails import Guardrails, Refusal
-from optimize_workers.metrics import example_score
-from optimize_workers.selection import Selection
+from optimize_workers.library.bullets import Bullet
+from optimize_workers.library.selection import Selection
+from optimize_workers.statistics.metrics import example_score
 
 MIN_BUDGET = 24
 MIN_VALIDATION = 4

@@ -74,7 +74,7 @@ class ScriptedEngine:
 
 
 class InProcessPool:
-    """Pool that judges in this process; see `optimize_workers.evaluate.Pool`."""
+    """Pool that judges in this process; see `optimize_workers.evaluation.plane.Pool`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -137,7 +137,7 @@ class MemoryStore:
 
 
 class Watching:
-    """Watcher that remembers what it was told; see `optimize_workers.evaluate.Watcher`."""
+    """Watcher that remembers what it was told; see `optimize_workers.evaluation.plane.Watcher`."""
 
     def __init__(self) -> None:
         self.judgments: list[Judgment] = []

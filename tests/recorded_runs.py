@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.run_folder import RunFolder
+from cluster.runs.folder import RunFolder
 from judge_serve.judging import Example, Judgment, Release
 from tests.builders import JUDGE, make_example, make_judgment
 

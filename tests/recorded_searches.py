@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cluster.proving import comparison_as_dict
 from cluster.report.record import BASELINE_FILE
-from cluster.run_folder import RunFolder
+from cluster.runs.folder import RunFolder
 from judge_serve.judging import Example, Judgment, Program, Release
-from optimize_workers.evidence.comparison import compare
-from optimize_workers.metrics import measure
+from optimize_workers.statistics.comparison import compare
+from optimize_workers.statistics.metrics import measure
 from optimize_workers.study import StudyResult, Trial
 from tests.builders import JUDGE, PROGRAM, SCALE
 from tests.recorded_runs import judge_pairs, make_pairs
@@ -93,7 +92,7 @@ def write_search(
         "cached": 0,
         "baseline": evaluation(pairs, judged[0], first),
         "winner": evaluation(pairs, judged[1], second),
-        "comparison": comparison_as_dict(compare(judged[0], judged[1], pairs, SCALE)),
+        "comparison": compare(judged[0], judged[1], pairs, SCALE).as_dict(),
         "refusals": found.refusals,
         "test_openings": 1,
         "release": second.id,

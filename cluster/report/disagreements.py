@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cluster.report.blocks import Section, cut, shown
 from cluster.report.record import Record
-from optimize_workers.metrics import gold_of, losses
+from optimize_workers.statistics.metrics import gold_of, losses
 
 NUM_DISAGREEMENTS = 10
 MAX_QUERY_CHARS, MAX_DOCUMENT_CHARS, MAX_REASON_CHARS = 300, 600, 400

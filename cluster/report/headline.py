@@ -21,7 +21,7 @@ from cluster.report.blocks import (
     words,
 )
 from cluster.report.record import Arm, Record
-from optimize_workers.evidence.gate_config import GateConfig
+from optimize_workers.evidence.gate.config import GateConfig
 
 COLLAPSED_SHARE = GateConfig().max_single_rating_share
 _HUMAN = ("n", "raters", "nmse", "nmse_ci95", "nmse_constant", "krippendorff_alpha", "qwk")

@@ -28,7 +28,7 @@ from cluster.report.record import Record, read_record
 from cluster.report.reliability import calibration, ranking, repeats
 from cluster.report.search import candidates, waterfall
 from cluster.report.spending import spending
-from cluster.run_folder import RunFolder
+from cluster.runs.folder import RunFolder
 
 REPORT, FIGURES = "report.html", "figures.json"
 _SECTIONS: tuple[Callable[[Record], Section | None], ...] = (

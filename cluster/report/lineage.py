@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from optimize_workers.racing import DROP_BELOW
+from optimize_workers.statistics.racing import DROP_BELOW
 from optimize_workers.study import StudyResult, Trial
 
 FULL, DROPPED, UNFINISHED = "full", "dropped", "unfinished"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cluster.report.blocks import Section, cut
 from cluster.report.record import Record
-from cluster.word_diff import ADDED, REMOVED, SAME, Piece, word_pieces, words_of
+from cluster.runs.word_diff import ADDED, REMOVED, SAME, Piece, word_pieces, words_of
 from judge_serve.judging.program import Demonstration, Program
 
 SKIPPED = "skipped"  # a piece that says how much of an unchanged run is left out

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cluster.recorded_run import read_arms, read_json, read_release
+from cluster.runs.recorded import read_arms, read_json, read_release
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.release import Release
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
-from optimize_workers.metrics import measure
+from optimize_workers.statistics.metrics import measure
 from optimize_workers.study import StudyResult, Trial
 
 _TRAINING_ARM = "calibration"  # judgments of train that a calibration was fitted on; no judge of its own

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cluster.report.blocks import NOTHING, Section, Table, numbers, shown, words
 from cluster.report.record import Arm, Record
-from judge_serve.judging.catalogue import Prices, prices_of
+from judge_serve.catalogue.entries import Prices, prices_of
 
 _SEARCH = {
     "budget": "budget, judge calls",

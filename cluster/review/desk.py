@@ -11,14 +11,14 @@ from functools import cached_property
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from cluster.recorded_run import RecordedRun
+from cluster.runs.recorded import RecordedRun
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.task import Example, Item
 from optimize_workers.evidence.bias import BiasTable, bias_tables
 from optimize_workers.evidence.disagreement import UNREADABLE, Compared, compare_pairs, sample_disagreements
 from optimize_workers.evidence.suspicion import suspected_labels
 from optimize_workers.guardrails import Guardrails, Refusal
-from optimize_workers.reviewing import (
+from optimize_workers.library.reviews import (
     MAX_EXPLANATION_CHARS,
     EventKind,
     PairKey,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from judge_serve.judging.errors import RefusedInputError
-from optimize_workers.reviewing import ReviewEvent, reviews_of
+from optimize_workers.library.reviews import ReviewEvent, reviews_of
 
 
 def export_lines(events: Sequence[ReviewEvent]) -> Iterator[str]:

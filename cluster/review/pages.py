@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader
 
 from cluster.review.desk import Desk, Entry, Written
-from optimize_workers.reviewing import Decision, Review
+from optimize_workers.library.reviews import Decision, Review
 
 MAX_SHOWN_CHARS = 4_000  # of a document, before "show all"
 STATES = {**{str(decision): str(decision).replace("_", " ") for decision in Decision}, "explained": "explained"}

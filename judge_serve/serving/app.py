@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve.deployment import Application
 
+from judge_serve.catalogue.served_model import ServedModel
 from judge_serve.serving.ingress import JudgeIngress, api
-from judge_serve.serving.served_model import ServedModel
 
 INGRESS = "JudgeIngress"
 MAX_ONGOING_REQUESTS = 256  # per ingress replica, judge calls of batches not counted

@@ -18,9 +18,9 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
+from judge_serve.engines.serve_handle import ServeHandleEngine
 from judge_serve.judging import Engine, EngineError, Item, RefusedInputError, Release, judge_item
 from judge_serve.judging.content_key import digest_of_text
-from judge_serve.serving.engines import ServeHandleEngine
 from judge_serve.serving.http_api import (
     BatchAnswer,
     BatchRequest,

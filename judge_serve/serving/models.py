@@ -11,7 +11,7 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 from ray.serve.llm.deployment import LLMServer
 from ray.serve.llm.openai_api_models import ChatCompletionRequest, ErrorResponse
 
-from judge_serve.serving.served_model import DEPLOYMENT_PREFIX, ServedModel
+from judge_serve.catalogue.served_model import DEPLOYMENT_PREFIX, ServedModel
 
 
 class JudgeModel(LLMServer):

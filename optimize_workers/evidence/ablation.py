@@ -10,7 +10,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
-from optimize_workers.evidence.comparison import Comparison, compare
+from optimize_workers.statistics.comparison import Comparison, compare
 
 
 class Verdict(StrEnum):

@@ -12,8 +12,8 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.disagreement import LENGTHS, lengths_of
-from optimize_workers.guardrails.wording import normalised, words_of
-from optimize_workers.resampling import FloatArray, mean_interval
+from optimize_workers.statistics.resampling import FloatArray, mean_interval
+from optimize_workers.texts.wording import normalised, words_of
 
 OVERLAPS = ("none", "up to half", "more than half", "all")
 _AGE_WORDS = re.compile(

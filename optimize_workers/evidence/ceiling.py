@@ -15,8 +15,14 @@ import numpy as np
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
-from optimize_workers.metrics import constant_losses, gold_of, losses, nmse_interval, quadratic_weighted_kappa
-from optimize_workers.resampling import FloatArray, Interval
+from optimize_workers.statistics.metrics import (
+    constant_losses,
+    gold_of,
+    losses,
+    nmse_interval,
+    quadratic_weighted_kappa,
+)
+from optimize_workers.statistics.resampling import FloatArray, Interval
 
 MIN_RATERS = 2
 

@@ -16,9 +16,9 @@ import numpy as np
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
-from optimize_workers.evidence.themes import themes_of
+from optimize_workers.dataset.near_copies import Hashes, are_near_copies, shingles_of
 from optimize_workers.feedback import RIGHT_GAP
-from optimize_workers.near_copies import Hashes, are_near_copies, shingles_of
+from optimize_workers.texts.themes import themes_of
 
 TOO_GENEROUS, TOO_HARSH, RIGHT, UNREADABLE = "too generous", "too harsh", "right", "unreadable"
 DIRECTIONS = (TOO_GENEROUS, TOO_HARSH, RIGHT, UNREADABLE)

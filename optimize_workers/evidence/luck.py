@@ -20,7 +20,7 @@ import numpy as np
 
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
-from optimize_workers.resampling import MIN_GROUPS, FloatArray, Groups
+from optimize_workers.statistics.resampling import MIN_GROUPS, FloatArray, Groups
 from optimize_workers.study import Trial, able_trials
 
 

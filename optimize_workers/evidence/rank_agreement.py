@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimize_workers.resampling import FloatArray, Groups, Interval, estimate_of
+from optimize_workers.statistics.resampling import FloatArray, Groups, Interval, estimate_of
 
 EQUAL = 1e-12  # NDCGs that differ by less are equal
 BLOCK_CELLS = 2**22  # of (query, query) signs held at a time: 16 MB each

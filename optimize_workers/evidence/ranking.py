@@ -19,7 +19,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.rank_agreement import EQUAL, Agreement, order_agreement, tau_of_queries
-from optimize_workers.resampling import Estimate, FloatArray, Groups, mean_estimates
+from optimize_workers.statistics.resampling import Estimate, FloatArray, Groups, mean_estimates
 
 HUMAN, JUDGE = 0, 1
 NUM_TAU_RESAMPLES = 2_000  # each costs the square of the queries

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimize_workers.resampling import FloatArray
+from optimize_workers.statistics.resampling import FloatArray
 
 NUM_BINS = 10
 

@@ -15,8 +15,8 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from judge_serve.judging.votes import Combine, combine
-from optimize_workers.metrics import gold_of, losses
-from optimize_workers.resampling import FloatArray, Interval, mean_interval
+from optimize_workers.statistics.metrics import gold_of, losses
+from optimize_workers.statistics.resampling import FloatArray, Interval, mean_interval
 
 Answer = Callable[[Judgment], Judgment]
 

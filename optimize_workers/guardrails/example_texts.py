@@ -15,7 +15,7 @@ import numpy as np
 from judge_serve.judging.task import Example
 from optimize_workers.guardrails.marks import figures_in, names_in, references_in
 from optimize_workers.guardrails.text_index import NGRAM_WORDS, build_index, ngram_hashes
-from optimize_workers.guardrails.vocabulary import (
+from optimize_workers.texts.vocabulary import (
     has_capital_by_rule,
     has_no_topic,
     is_common,
@@ -24,7 +24,7 @@ from optimize_workers.guardrails.vocabulary import (
     stem,
     words_in,
 )
-from optimize_workers.guardrails.wording import normalised, words_of
+from optimize_workers.texts.wording import normalised, words_of
 
 MIN_NEW_WORDS = 2  # of a copied run that have a topic and are not the baseline's own; with fewer it is a common phrase
 MIN_QUERY_WORDS = 3  # a query of fewer words is found by its rare words only

@@ -16,7 +16,7 @@ from optimize_workers.guardrails.scale_ranges import foreign_ranges
 from optimize_workers.guardrails.scale_ratings import foreign_ratings
 from optimize_workers.guardrails.scale_words import foreign_words
 from optimize_workers.guardrails.template import handovers, template_marks
-from optimize_workers.guardrails.wording import normalised, plain, sentences_of, shortened, words_of
+from optimize_workers.texts.wording import normalised, plain, sentences_of, shortened, words_of
 
 REASONS = (
     "empty",

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from judge_serve.judging.task import Example
 from optimize_workers.guardrails.marks import figures_in, names_in, references_in
-from optimize_workers.guardrails.vocabulary import stem
-from optimize_workers.guardrails.wording import normalised, words_of
+from optimize_workers.texts.vocabulary import stem
+from optimize_workers.texts.wording import normalised, words_of
 
 NGRAM_WORDS = 8  # a run of this many words of one example counts as copied
 SHARED_BY_QUERIES = 5  # what the texts of this many queries say ...

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.schema import review_events
-from optimize_workers.reviewing import EventKind, ReviewEvent
+from optimize_workers.library.reviews import EventKind, ReviewEvent
 
 _FORGOTTEN = "{}"
 

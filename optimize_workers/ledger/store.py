@@ -24,8 +24,8 @@ from optimize_workers.ledger.reflections import AddedReflection, find_reflection
 from optimize_workers.ledger.review_events import find_review_events, insert_review_events
 from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
 from optimize_workers.ledger.writer import Writer
+from optimize_workers.library.reviews import ReviewEvent
 from optimize_workers.reflection import Reflection
-from optimize_workers.reviewing import ReviewEvent
 
 
 class Ledger:

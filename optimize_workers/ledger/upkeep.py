@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, case, delete, func, select, text, update
 
 from judge_serve.judging.parsing import storable
-from optimize_workers.derived_ids import MARK, is_derived_from
+from optimize_workers.dataset.derived_ids import MARK, is_derived_from
 from optimize_workers.ledger.database import Database
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.reflections import delete_reflections

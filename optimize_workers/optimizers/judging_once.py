@@ -13,9 +13,9 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
-from optimize_workers.evaluate import JudgeCall
-from optimize_workers.metrics import example_score
-from optimize_workers.optimizers.lessons import Judged
+from optimize_workers.evaluation.plane import JudgeCall
+from optimize_workers.optimizers.gepa.lessons import Judged
+from optimize_workers.statistics.metrics import example_score
 from optimize_workers.study import Study
 
 _Place = tuple[Future[list[Judgment]], int]  # a wave under way, and which of its judgments

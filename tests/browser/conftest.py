@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from cluster.recorded_run import LEARNING_SPLITS, read_run
 from cluster.review.desk import Desk
 from cluster.review.serving import serve_page
+from cluster.runs.recorded import LEARNING_SPLITS, read_run
 from optimize_workers.ledger import Ledger
 from tests.recorded_runs import make_pairs, write_run
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cluster.configs import EXAMPLES
+from cluster.endpoint.judges import EXAMPLES
 from cluster.report.html import REPORT, write_report
-from cluster.run_folder import RunFolder
+from cluster.runs.folder import RunFolder
 from judge_serve.judging import Example, Judgment, Program, load_judge_file
-from optimize_workers.dataset import load_dataset
+from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.study import StudyResult, Trial
 from tests.builders import SCALE, make_judgment
 from tests.recorded_searches import write_search

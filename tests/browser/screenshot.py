@@ -12,12 +12,12 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from cluster.configs import EXAMPLES
-from cluster.recorded_run import read_run
+from cluster.endpoint.judges import EXAMPLES
 from cluster.review.desk import Desk, Written
 from cluster.review.serving import serve_page
+from cluster.runs.recorded import read_run
 from judge_serve.judging import Example
-from optimize_workers.dataset import load_dataset
+from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.ledger import Ledger
 from tests.builders import SCALE
 from tests.recorded_runs import judge_pairs, write_run

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from optimize_workers.reviewing import Decision
+from optimize_workers.library.reviews import Decision
 from tests.recorded_runs import make_pairs
 
 pytestmark = pytest.mark.browser

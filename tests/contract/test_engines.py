@@ -19,8 +19,9 @@ import pytest
 
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_serving import endpoint_process
+from judge_serve.engines.http import HttpEngine, HttpEngineConfig
+from judge_serve.engines.serve_handle import ServeHandleEngine
 from judge_serve.judging import Engine, EngineError, EngineReply, EngineRequest, PromptTooLongError
-from judge_serve.serving.engines import HttpEngine, HttpEngineConfig, ServeHandleEngine
 from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
 from tests.fakes import FakeHandle, ScriptedEngine, rate_three
 

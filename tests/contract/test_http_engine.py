@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.judging import (
     AnswerMode,
     EngineError,
@@ -24,7 +25,6 @@ from judge_serve.judging import (
     RefusedInputError,
     judge_pair,
 )
-from judge_serve.serving.engines import HttpEngine, HttpEngineConfig
 from tests.builders import JUDGE
 from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
 

@@ -14,11 +14,11 @@ import dspy
 import pytest
 
 from judge_serve.judging import Demonstration
-from optimize_workers.optimizers.joint_search import JointSearch, SearchSize
 from optimize_workers.optimizers.judging_once import JudgingOnce
+from optimize_workers.optimizers.mipro.trials import JointSearch, SearchSize
 from tests.builders import PROGRAM, make_examples
 from tests.fakes import json_reply
-from tests.unit.optimize.searches import OptimizationData, gold_of, make_study
+from tests.unit.optimize_workers.optimizers.searches import OptimizationData, gold_of, make_study
 
 NUM_INSTRUCTIONS, NUM_SETS = 6, 5
 MINIBATCH = 8

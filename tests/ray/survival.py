@@ -7,7 +7,7 @@ import signal
 
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from judge_serve.judging import Judgment
-from optimize_workers.evaluate import EvaluationPlane, JudgeCall, call_keys
+from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall, call_keys
 from optimize_workers.ledger import Ledger
 from tests.builders import JUDGE, PROGRAM, make_examples
 from tests.fakes import InProcessPool

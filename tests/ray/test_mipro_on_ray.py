@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 
-from optimize_workers.evaluate import EvaluationPlane
+from optimize_workers.evaluation.plane import EvaluationPlane
 from optimize_workers.optimizers import OPTIMIZERS
 from tests.fakes import ScriptedEngine
-from tests.unit.optimize.searches import make_study, readable_with_demonstrations
+from tests.unit.optimize_workers.optimizers.searches import make_study, readable_with_demonstrations
 
 pytestmark = pytest.mark.ray
 
@@ -17,7 +17,7 @@ def without_time(trials):
 
 
 def test_mipro_on_workers_finds_what_mipro_in_process_finds(local_ray):
-    from optimize_workers.workers import WorkerPool
+    from optimize_workers.evaluation.workers import WorkerPool
 
     here = make_study(readable_with_demonstrations, can_propose=False, budget=60)
     there = make_study(readable_with_demonstrations, can_propose=False, budget=60)

@@ -28,7 +28,7 @@ def cluster():
 
 
 def test_a_node_lost_in_mid_wave(cluster, tmp_path):
-    from optimize_workers.workers import WorkerPool
+    from optimize_workers.evaluation.workers import WorkerPool
 
     whole, nodes = cluster
     pool = WorkerPool(partial(SimulatedEngine, CONFIG), max_calls_in_flight=32)

@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_serving import build, build_model
-from cluster.lifecycle import INGRESS, LOOPBACK, free_port
+from cluster.endpoint.lifecycle import INGRESS, LOOPBACK, free_port
+from judge_serve.catalogue.served_model import deployment_name
+from judge_serve.engines.http import HttpEngine, HttpEngineConfig
+from judge_serve.engines.serve_handle import connect_serve_engine
 from judge_serve.judging import EngineError, EngineRequest, ModelIdentity, Release
-from judge_serve.serving.engines import HttpEngine, HttpEngineConfig, connect_serve_engine
-from judge_serve.serving.served_model import deployment_name
 from tests.builders import JUDGE
 
 pytestmark = pytest.mark.ray

@@ -9,11 +9,12 @@ import pytest
 from benchmarks.outages import Outage, write_outage
 from benchmarks.simulated_engine import SimulatedEngine
 from benchmarks.simulated_serving import build, endpoint_process
-from cluster.lifecycle import LOOPBACK, free_port
+from cluster.endpoint.lifecycle import LOOPBACK, free_port
+from judge_serve.catalogue.served_model import deployment_name
+from judge_serve.engines.http import HttpEngine, HttpEngineConfig
+from judge_serve.engines.serve_handle import connect_serve_engine
 from judge_serve.judging import EngineError, RetryPolicy
-from judge_serve.serving.engines import HttpEngine, HttpEngineConfig, connect_serve_engine
-from judge_serve.serving.served_model import deployment_name
-from optimize_workers.evaluate import EvaluationPlane
+from optimize_workers.evaluation.plane import EvaluationPlane
 from optimize_workers.ledger import Ledger
 from tests.builders import JUDGE
 from tests.ray.survival import CALLS, CONFIG, Disturber, kill, replies, run_disturbed, undisturbed
@@ -25,7 +26,7 @@ APP = "simulated"
 @pytest.fixture
 def pool(local_ray):
     """Makes pools and closes them."""
-    from optimize_workers.workers import WorkerPool
+    from optimize_workers.evaluation.workers import WorkerPool
 
     pools = []
 

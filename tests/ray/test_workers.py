@@ -12,7 +12,7 @@ import pytest
 from judge_serve.judging import EngineError, RetryPolicy
 from tests.builders import JUDGE, PROGRAM, make_examples
 from tests.fakes import ScriptedEngine, json_reply
-from tests.unit.optimize.searches import gold_of, rate_well
+from tests.unit.optimize_workers.optimizers.searches import gold_of, rate_well
 
 pytestmark = pytest.mark.ray
 ONCE = RetryPolicy(attempts=1, max_outage_s=0.0)
@@ -69,7 +69,7 @@ def die_always(request):
 @pytest.fixture
 def pool(local_ray):
     """Makes pools and closes them."""
-    from optimize_workers.workers import WorkerPool
+    from optimize_workers.evaluation.workers import WorkerPool
 
     pools = []
 

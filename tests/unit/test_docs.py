@@ -9,7 +9,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from cluster.cli import app
+from cluster.commands.cli import app
 from judge_serve.judging import load_judge_file
 
 ROOT = Path(__file__).resolve().parents[2]

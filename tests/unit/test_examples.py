@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from cluster.configs import EXAMPLES
+from cluster.endpoint.judges import EXAMPLES
 from judge_serve.judging import AnswerMode, load_judge_file
 from judge_serve.judging.rendering import render_messages
-from optimize_workers.bullets import read_bullets
-from optimize_workers.dataset import load_dataset, load_items
+from optimize_workers.dataset.splits import load_dataset, load_items
 from optimize_workers.guardrails import Guardrails
+from optimize_workers.library.bullets import read_bullets
 
 ROWS = [json.loads(line) for line in (EXAMPLES / "workplace.jsonl").read_text(encoding="utf-8").splitlines()]
 JUDGE_FILE = load_judge_file(EXAMPLES / "judge.toml")

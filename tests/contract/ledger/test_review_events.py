@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from optimize_workers.ledger import Forgotten, LedgerError
-from optimize_workers.reviewing import EventKind, ReviewEvent
+from optimize_workers.library.reviews import EventKind, ReviewEvent
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123_456, tzinfo=UTC)
 FIRST = ReviewEvent(

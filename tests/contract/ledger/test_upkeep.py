@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from judge_serve.judging import Judgment
-from optimize_workers.derived_ids import derived_id
+from optimize_workers.dataset.derived_ids import derived_id
 from optimize_workers.ledger import Forgotten, LedgerError, Reflection
 from tests.builders import make_judgment
 from tests.contract.ledger.keys import FULL, key_of, numbered, stored

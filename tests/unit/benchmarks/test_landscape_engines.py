@@ -28,7 +28,7 @@ from benchmarks.landscape_engines import (
 from benchmarks.landscape_texts import FAILURES, FINE, REMARKS, RULES, SECTIONS, Kind
 from judge_serve.judging import AnswerMode, Engine, judge_pair
 from judge_serve.judging.judge import build_request
-from optimize_workers.metrics import gold_of, nmse
+from optimize_workers.statistics.metrics import gold_of, nmse
 from tests.virtual_time import run_in_virtual_time
 
 CONFIG = LandscapeConfig()

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_serving import OutageOrder, SimulatedModel, build_api, endpoint_process
+from judge_serve.engines.http import HttpEngine, HttpEngineConfig
+from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging import EngineError, EngineRequest
-from judge_serve.serving.engines import HttpEngine, HttpEngineConfig
-from judge_serve.serving.openai_wire import from_chat_body, to_chat_body
 
 CONFIG = SimulatedEngineConfig(model="m", seed=5, malformed_rate=0.3)
 REQUESTS = [EngineRequest(({"role": "user", "content": f"item {number}"},), 64) for number in range(20)]

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.simulated_wire import read_chat_body, write_completion
+from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging import AnswerMode, EngineReply, EngineRequest, Item
 from judge_serve.judging.judge import build_request
-from judge_serve.serving.openai_wire import from_chat_body, to_chat_body
 from tests.builders import JUDGE
 
 TURNS = ({"role": "system", "content": "Rate."}, {"role": "user", "content": "Is 2 < 3? \u00e9"})

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import statistics
 from benchmarks.judge_population import SCENARIOS, Population, Scenario
 from judge_serve.judging import Scale
-from optimize_workers.metrics import gold_of, losses
+from optimize_workers.statistics.metrics import gold_of, losses
 
 
 def test_the_keys_are_there_with_few_trials():

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from cluster.registry import Registry
+from cluster.registry.store import Registry
 
 _VARIABLES = (
     "MLFLOW_TRACKING_URI",

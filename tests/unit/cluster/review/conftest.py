@@ -3,10 +3,10 @@
 import pytest
 from starlette.testclient import TestClient
 
-from cluster.recorded_run import read_run
 from cluster.review.app import build_app
 from cluster.review.desk import Desk
 from cluster.review.door import Door
+from cluster.runs.recorded import read_run
 from tests.recorded_runs import make_pairs, write_run
 from tests.unit.cluster.review.visiting import BASE, NOON, Clock, MemoryEvents
 

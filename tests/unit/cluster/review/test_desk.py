@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from cluster.recorded_run import read_run
 from cluster.review.app import build_app
 from cluster.review.desk import Desk, RefusedActionError, Written
+from cluster.runs.recorded import read_run
 from optimize_workers.ledger import Ledger
-from optimize_workers.reviewing import Decision, EventKind, PairKey
+from optimize_workers.library.reviews import Decision, EventKind, PairKey
 from tests.recorded_runs import judge_pairs, make_pairs, write_run
 from tests.unit.cluster.review.visiting import BASE, NOON, RULE, MemoryEvents, post
 

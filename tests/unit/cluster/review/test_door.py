@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from cluster.recorded_run import read_run
 from cluster.review.app import build_app
 from cluster.review.desk import Desk, Written
 from cluster.review.door import MAX_FORM_BYTES, PASS_LIFE_S, Door
+from cluster.runs.recorded import read_run
 from tests.recorded_runs import judge_pairs, make_pairs, write_run
 from tests.unit.cluster.review.visiting import BASE, post
 

@@ -1,0 +1,89 @@
+"""Releases as tables for people, on stdout; texts from elsewhere cannot steer the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cluster.commands.tables import print_plain, printable, rules_table
+
+_STYLES = {"same": "", "removed": "strike red", "added": "bold green"}
+_MARKS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}  # also where there are no colours
+
+
+def releases_table(result: dict[str, Any]) -> None:
+    """One line per release."""
+    if not result["releases"]:
+        print_plain("no releases")
+        return
+    table = Table("id", "name", "aliases", "model", "mode", "gate")
+    table.add_column("NMSE", justify="right")
+    for one in result["releases"]:
+        nmse = one["nmse"]
+        cells = (one["id"], one["name"], ", ".join(one["aliases"]), one["model"], one["mode"], _gate_of(one))
+        table.add_row(*(Text(printable(cell)) for cell in cells), "-" if nmse is None else f"{nmse:.1f}")
+    print_plain(table)
+
+
+def release_table(result: dict[str, Any]) -> None:
+    """One release, or its card."""
+    if result["show_card"]:
+        print_plain(printable(result["card"]).rstrip("\n"))
+        return
+    judge = result["document"]["judge"]
+    print_plain(f"release    {result['id']} of {result['name']}  {', '.join(result['aliases'])}")
+    print_plain(
+        printable(f"model      {result['model']}, revision {judge['model']['revision']}, mode {result['mode']}")
+    )
+    print_plain(f"ancestors  {', '.join(result['ancestors']) or 'none in the registry'}")
+    record = result["gate_record"]
+    if record:
+        against = f"{record['against_role']} {record['against']}" if record["against"] else "no other judge"
+        print_plain(printable(f"gate       {_gate_of(result)}, against {against}, {record['n']} pairs"))
+        if record["rules"]:
+            print_plain(rules_table(record))
+    else:
+        print_plain(f"gate       {_gate_of(result)}")
+    for caveat in result["caveats"]:
+        print_plain(f"caveat     {caveat}")
+    for earlier in result["gate_history"]:
+        print_plain(f"earlier    {earlier['date'][:10]} {'passed' if earlier['passed'] else 'refused'}")
+    for one in result["overrides"]:
+        print_plain(printable(f"override   {one['date'][:10]} {one['command']}: {one['reason']}"))
+    program = judge["program"]
+    for name, text in program["sections"]:
+        print_plain(printable(f"\n[{name}]\n{text}"))
+    for bullet in program["bullets"]:
+        print_plain(printable(f"- {bullet}"))
+    print_plain(f"{len(program['demonstrations'])} demonstrations")
+
+
+def difference_table(result: dict[str, Any]) -> None:
+    """Fields, then prompts, word by word."""
+    if result["same"]:
+        print_plain(f"{result['first']} and {result['second']} are the same release")
+        return
+    for field in result["fields"]:
+        print_plain(printable(f"{field['field']}: {field['first']} -> {field['second']}"))
+    for section in result["sections"]:
+        text = Text(f"\n[{section['name']}]\n")
+        for change in section["changes"]:
+            before, after = _MARKS[change["what"]]
+            text.append(before + printable(change["text"]).rstrip() + after + " ", style=_STYLES[change["what"]])
+        print_plain(text)
+    for what in ("bullets", "demonstrations"):
+        for kind, mark in (("removed", "-"), ("added", "+")):
+            for line in result[what][kind]:
+                print_plain(printable(f"{what[:-1]} {mark} {line}"))
+        if result[what]["reordered"]:
+            print_plain(f"{what} have another order")
+
+
+def _gate_of(one: dict[str, Any]) -> str:
+    if one["gate_passed"] is None:
+        return "not seen"
+    said = "passed" if one["gate_passed"] else "refused"
+    date = f" {one['gate_date'][:10]}" if one["gate_date"] else ""
+    return said + date + (f", imported from {one['imported_from']}" if one["imported_from"] else "")

@@ -1,0 +1,114 @@
+"""The command `review`: the page on which people read a run's disagreements."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import Field
+
+from cluster.commands.running import AsJson, ConfigFile, DryRun, run_command
+from cluster.machine.user import MAX_AUTHOR_CHARS, user_name
+from cluster.progress import Progress
+from cluster.runs.config import SPLIT_PATTERN, CommandConfig
+from judge_serve.judging.errors import RefusedInputError
+
+Author = Annotated[str | None, typer.Option("--author", help="Who acts; this machine's user by default.")]
+
+
+class ReviewConfig(CommandConfig):
+    """Config of `review`; without `split` train and val pairs are read, `limit` bounds the disagreements."""
+
+    run: Path
+    arm: str | None = None
+    split: str | None = Field(None, pattern=SPLIT_PATTERN)
+    beside: tuple[Path, ...] = ()
+    limit: int = Field(50, ge=1)
+    author: str | None = Field(None, min_length=1, max_length=MAX_AUTHOR_CHARS)
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65_535)
+    export: Path | None = None
+    no_browser: bool = False
+
+
+def review(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a run of evaluate, optimize or demo.")] = None,
+    arm: Annotated[str | None, typer.Option(help="winner or baseline, where the run has both.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split; train and val by default.")] = None,
+    beside: Annotated[list[Path] | None, typer.Option(help="Run of another model on the same pairs.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many disagreements; 50 by default.")] = None,
+    author: Author = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="0, the default, takes a free one.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the run's reviews as JSON Lines and stop.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Read where judge and human differ, say why, decide on bullets: a page on this machine, until Ctrl-C."""
+    from cluster.commands.tables import plain_table
+
+    flags: dict[str, Any] = {"run": run, "arm": arm, "split": split, "beside": beside or None, "limit": limit}
+    flags |= {"author": author, "host": host, "port": port, "export": export, "no_browser": no_browser or None}
+    run_command(ReviewConfig, flags, config, dry_run, as_json, run_review, plain_table)
+
+
+def run_review(
+    config: ReviewConfig,
+    progress: Progress,
+    stop: threading.Event | None = None,
+    open_browser: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Serve the page until told to stop, or write the export; returns what was decided."""
+    from cluster.endpoint.signals import stop_on_signals
+    from cluster.machine.stores import open_ledger
+    from cluster.review.desk import Desk
+    from cluster.review.door import LOOPBACK_NAMES
+    from cluster.review.exporting import write_export
+    from cluster.review.serving import serve_page
+    from cluster.runs.recorded import LEARNING_SPLITS, read_run
+    from optimize_workers.library.reviews import Decision
+
+    with open_ledger() as ledger:
+        if config.export is not None:
+            if not config.run.is_dir():
+                raise RefusedInputError(f"{config.run}: there is no such folder; name the run that was reviewed")
+            written = write_export(config.export, ledger.review_events(str(config.run.resolve())))
+            return {"pairs": written, "path": str(config.export)}
+        splits = (config.split,) if config.split else LEARNING_SPLITS
+        run = read_run(config.run, config.arm, splits)
+        others = [read_run(folder, None, splits) for folder in config.beside]
+        if "test" in run.splits:
+            ledger.record_test_opening(run.fingerprint, "review", str(run.path))
+            progress.note("these are test pairs, which is recorded; what is learned of them must not reach the prompt")
+        beside = [judgment for other in others for judgment in (*other.judgments, *other.others)]
+        author = config.author or user_name()
+        desk = Desk(run, ledger, author, config.limit, beside)
+        if config.host not in LOOPBACK_NAMES:
+            progress.note(
+                f"--host {config.host}: whoever has the address with its token can read these texts and act as "
+                f"{author}, and it travels without TLS"
+            )
+        stop = stop or stop_on_signals()  # before the address is told: whoever reads it may stop at once
+        with serve_page(desk, config.host, config.port) as page:
+            progress.phase(f"{len(desk.entries)} pairs to review at {page.url} ; Ctrl-C stops")
+            if not config.no_browser:
+                (open_browser or open_where_seen)(page.url_for_once())
+            threading.Thread(target=desk.prepare, name="review-prepare", daemon=True).start()
+            stop.wait()
+        decisions = [review.decision for review in desk.reviews().values()]
+        counts = {str(decision): decisions.count(decision) for decision in Decision if decision is not Decision.OPEN}
+        return {"run": str(run.path), "pairs": len(desk.entries), **counts}
+
+
+def open_where_seen(url: str) -> None:
+    """Open a browser if a person sits before a screen here; text browsers would take the terminal."""
+    if sys.stderr.isatty() and (sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))):
+        webbrowser.open(url)

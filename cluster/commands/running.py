@@ -1,0 +1,110 @@
+"""Running a command: its config resolved, its result to stdout, its known errors as one line and an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from cluster.progress import Progress
+from cluster.runs.config import CommandConfig
+from judge_serve.judging.errors import EngineError, RefusedInputError
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+_INTERRUPTED = "interrupted; everything started here was stopped"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; needs its config.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
+AnyConfig = TypeVar("AnyConfig", bound=CommandConfig)
+
+
+def build_config(kind: type[AnyConfig], file: Path | None, flags: dict[str, Any]) -> AnyConfig:
+    """Values of a TOML file, overridden by the flags that were given (those not None).
+
+    Raises: RefusedInputError naming the key and what is wrong with it.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RefusedInputError(f"--config {file}: not a readable TOML file ({error})") from error
+    values.update({key: value for key, value in flags.items() if value is not None})
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        option = f"--{key.replace('_', '-')}: " if key else ""
+        raise RefusedInputError(f"{option}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+def run_command(
+    kind: type[Any],
+    flags: dict[str, Any],
+    file: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    run: Callable[[Any, Progress], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any] | None:
+    """Resolve the config, run, print; known errors become one line and an exit status."""
+    from cluster.failures import GateRefusedError, ServingFailedError
+    from judge_serve.serving.embedded_model import ModelCacheError
+    from optimize_workers.ledger import LedgerError
+
+    try:
+        config = build_config(kind, file, flags)
+        if dry_run:
+            print(config.model_dump_json(indent=2))
+            return None
+        # Ray and DSPy print; stdout belongs to the result
+        with contextlib.redirect_stdout(sys.stderr), Progress() as progress:
+            result = run(config, progress)
+    except RefusedInputError as error:
+        _fail(str(error), EXIT_REFUSED)
+    except GateRefusedError as error:
+        _fail(str(error), EXIT_GATE)
+    except typer.Exit:
+        raise
+    except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
+        if _began_with_ctrl_c(error):
+            _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+        _fail(str(error), EXIT_FAILED)
+    except Exception as error:  # the last boundary: one line for people, the rest for those who ask
+        if _began_with_ctrl_c(error):
+            _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+        logger.debug("unexpected error", exc_info=True)
+        reason = (str(error).splitlines() or [""])[0]
+        _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
+    except KeyboardInterrupt:
+        _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        show(result)
+    return result
+
+
+def _began_with_ctrl_c(error: BaseException) -> bool:
+    """Whether cleaning up after Ctrl-C raised this, as Optuna's journal does when it loses its lock file to it."""
+    before = error.__context__
+    return before is not None and (isinstance(before, KeyboardInterrupt) or _began_with_ctrl_c(before))
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"relevance-judge: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(status)

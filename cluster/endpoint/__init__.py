@@ -1,0 +1,1 @@
+"""What answers: models, sessions with them, and the judging endpoint that runs here."""

@@ -1,0 +1,85 @@
+"""Which judge a command runs, and how to reach its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from cluster.endpoint.models import ModelChoice, resolve_model
+from cluster.registry.store import resolve_release
+from cluster.runs.config import CommandConfig
+from judge_serve.catalogue.entries import EMBEDDED
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge_file import load_judge_file
+from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.release import Release
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+DEFAULT_JUDGE = EXAMPLES / "judge.toml"
+DEFAULT_MODE = AnswerMode.GENERATE
+
+
+class JudgeChoice(CommandConfig):
+    """A judge by `release`, or by `judge` file, `model` and `mode` (the shipped judge on the embedded model).
+
+    Beside a release, `model` only says where its model is; `judge` and `mode` are part of the release.
+    """
+
+    release: str | None = None
+    model: str | None = None
+    judge: Path | None = None
+    mode: AnswerMode | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return fill_in_judge(values)
+
+
+def fill_in_judge(values: dict[str, Any]) -> dict[str, Any]:
+    """The shipped judge on the embedded model where no release is named.
+
+    Raises: ValueError if a release is given with what it holds.
+    """
+    if values.get("release") is None:
+        return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
+    given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
+    if given:
+        raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
+    return values
+
+
+def judge_to_run(config: JudgeChoice) -> tuple[Release, ModelChoice]:
+    """The release that `--release` names, or the judge file on `--model`; and how to reach its model."""
+    if config.release is None:
+        choice = resolve_model(config.model or EMBEDDED)
+        judge = load_judge_file(config.judge or DEFAULT_JUDGE).judge(choice.identity, config.mode or DEFAULT_MODE)
+        return Release(name=judge.task.name, judge=judge), choice
+    release = resolve_release(config.release).release
+    return release, choice_for(release, config.model)
+
+
+def choice_for(release: Release, location: str | None = None) -> ModelChoice:
+    """How to reach the model that a release was made for.
+
+    Args:
+        release: names the model and its revision.
+        location: where the model is (`--model`), needed where the name alone does not tell, as for a folder.
+
+    Raises: RefusedInputError if this machine knows the model by another name or revision.
+    """
+    model = release.judge.model
+    if location is None and model.revision.startswith("folder:"):
+        raise RefusedInputError(
+            f"release {release.id} was made for a model folder {model.name!r}; say where by --model"
+        )
+    named = f"{model.revision}#{model.name}" if "://" in model.revision else model.name
+    choice = resolve_model(location or named)
+    if choice.identity != model:
+        raise RefusedInputError(
+            f"release {release.id} was made for {model.name} revision {model.revision}, "
+            f"here it is {choice.identity.name} revision {choice.identity.revision}; adapt the judge to this model"
+        )
+    return choice

@@ -1,0 +1,146 @@
+"""From what people type after `--model` to something that answers: a served model or an endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from judge_serve.catalogue.entries import CATALOGUE, EMBEDDED, CatalogueEntry
+from judge_serve.catalogue.served_model import ServedModel, deployment_name
+from judge_serve.engines.http import HttpEngine, HttpEngineConfig
+from judge_serve.engines.serve_handle import connect_serve_engine
+from judge_serve.judging.engine import Engine
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge import ModelIdentity
+from judge_serve.serving.embedded_model import embedded_model_revision
+
+KEY_VARIABLE = "RELEVANCE_JUDGE_MODEL_KEY"
+_HUGGING_FACE_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-5)")  # refuse sampling parameters
+
+
+class ModelChoice(NamedTuple):
+    """A model by identity and the one way to reach it: `served` here or at an `endpoint`."""
+
+    identity: ModelIdentity
+    served: ServedModel | None
+    endpoint: HttpEngineConfig | None
+
+    @property
+    def is_weak_writer(self) -> bool:
+        """Whether the model is known to be too weak to write instructions."""
+        return self.served is not None and self.served.source == EMBEDDED
+
+    @property
+    def max_calls_in_flight(self) -> int:
+        """Judge calls worth having under way at once."""
+        return self.served.max_concurrent_calls * self.served.max_replicas if self.served else 64
+
+
+def resolve_model(spec: str) -> ModelChoice:
+    """Resolve `embedded`, a catalogue name, a folder, a Hugging Face id or `http(s)://host/v1#model`.
+
+    Raises: RefusedInputError naming what is accepted.
+    """
+    if spec.startswith(("http://", "https://")):
+        return _endpoint(spec)
+    if spec in CATALOGUE:
+        entry = CATALOGUE[spec]
+        revision = embedded_model_revision() if entry.source is None else "unknown"
+        return _served(_from_entry(entry, revision))
+    folder = Path(spec).expanduser()
+    if spec.strip() and folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise RefusedInputError(f"--model {spec}: the folder holds no config.json, so it is no model folder")
+        return _served(_unknown_model(folder.resolve().name, str(folder.resolve()), _folder_revision(folder)))
+    if _HUGGING_FACE_ID.fullmatch(spec) and not spec.startswith("."):
+        return _served(_unknown_model(spec, spec, "unknown"))
+    raise RefusedInputError(
+        f"unknown model {spec!r}; use one of {', '.join(CATALOGUE)}, a model folder, a Hugging Face id, "
+        "or an endpoint http(s)://host/v1#model-name"
+    )
+
+
+def connector(choice: ModelChoice, app_name: str) -> Callable[[], Engine]:
+    """What a worker calls to get its engine; can be sent to another process."""
+    if choice.endpoint is not None:
+        return partial(HttpEngine, choice.endpoint, os.environ.get(KEY_VARIABLE))
+    return partial(connect_serve_engine, app_name, deployment_name(choice.identity.name), choice.identity.name)
+
+
+def served_model(name: str) -> ServedModel:
+    """Serving settings of a catalogue entry on this machine."""
+    choice = resolve_model(name)
+    if choice.served is None:
+        raise RefusedInputError(f"{name} is an endpoint; only open-weight models can be served here")
+    return choice.served
+
+
+def _endpoint(spec: str) -> ModelChoice:
+    try:
+        parts = urlsplit(spec)
+        _ = parts.port
+    except ValueError as error:
+        raise RefusedInputError(f"--model is no endpoint address ({error}); write http(s)://host/v1#model") from error
+    if parts.username or parts.password or parts.query:  # first: the other message repeats the address
+        raise RefusedInputError(f"an endpoint address holds no credentials; put the key into {KEY_VARIABLE}")
+    if not parts.fragment or not parts.hostname:
+        raise RefusedInputError(f"endpoint {spec!r} names no model; write http(s)://host/v1#model-name")
+    base_url = parts._replace(fragment="").geturl()
+    config = HttpEngineConfig(
+        base_url=base_url, model=parts.fragment, is_reasoning=bool(_REASONING_MODEL.search(parts.fragment))
+    )
+    return ModelChoice(ModelIdentity(name=parts.fragment, revision=base_url), None, config)
+
+
+def _served(model: ServedModel) -> ModelChoice:
+    return ModelChoice(ModelIdentity(name=model.name, revision=model.revision), model, None)
+
+
+def _from_entry(entry: CatalogueEntry, revision: str) -> ServedModel:
+    return ServedModel(
+        name=entry.name,
+        source=entry.source or EMBEDDED,
+        revision=revision,
+        max_model_len=entry.max_model_len,
+        dtype=entry.dtype,
+        gpus=entry.gpus,
+        cpu_cores="" if entry.gpus else _all_cores_of_a_small_machine(),
+        max_concurrent_calls=entry.max_concurrent_calls,
+        engine_options=entry.engine_options,
+    )
+
+
+def _unknown_model(name: str, source: str, revision: str) -> ServedModel:
+    gpus = int(Path("/dev/nvidia0").exists())
+    return ServedModel(
+        name=name,
+        source=source,
+        revision=revision,
+        max_model_len=8_192 if gpus else 4_096,
+        dtype="auto" if gpus else "float32",
+        gpus=gpus,
+        cpu_cores="" if gpus else _all_cores_of_a_small_machine(),
+        max_concurrent_calls=256 if gpus else 32,
+        engine_options={} if gpus else {"enforce_eager": True},
+    )
+
+
+def _all_cores_of_a_small_machine() -> str:
+    # vLLM spares a core for other processes; with two cores that costs 1.7x in judging rate (docs/benchmarks.md)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return ",".join(map(str, cores)) if len(cores) == 2 else ""
+
+
+def _folder_revision(folder: Path) -> str:
+    """Digest of the configuration and of the weights' names and sizes; reading whole weights takes minutes."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(f"{file.name}:{file.stat().st_size}".encode())
+    return f"folder:{digest.hexdigest()[:12]}"

@@ -1,0 +1,176 @@
+"""A session with a model: a running `serve` of it where there is one, an own Ray and vLLM otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from cluster.endpoint.lifecycle import APP_NAME, LOOPBACK, attach, deploy, free_port, local_ray, serve_config
+from cluster.endpoint.models import ModelChoice, connector
+from cluster.endpoint.state import read_state
+from cluster.progress import Progress
+from judge_serve.catalogue.served_model import ServedModel
+from judge_serve.judging.engine import EngineReply, EngineRequest
+from judge_serve.judging.errors import EngineError, RefusedInputError
+from judge_serve.judging.judge import RetryPolicy, complete_with_retry
+from judge_serve.serving.embedded_model import ensure_embedded_model
+from judge_serve.serving.home import models_dir
+from optimize_workers.evaluation.workers import WorkerPool
+from optimize_workers.ledger import Ledger
+from optimize_workers.reflection import complete_patiently
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+REFLECTION_MAX_TOKENS = 1_500
+WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
+
+
+class Session:
+    """Workers of one judged model, and the reflection model where a search needs one."""
+
+    def __init__(
+        self,
+        choice: ModelChoice,
+        reflection: ModelChoice | None,
+        url: str | None,
+        progress: Progress,
+        ledger: Ledger | None,
+    ) -> None:
+        self.choice = choice
+        self.ledger = ledger
+        self.url = url
+        self._progress = progress
+        self.pool = WorkerPool(connector(choice, APP_NAME), max_calls_in_flight=choice.max_calls_in_flight)
+        self.reflection_model = (reflection or choice).identity
+        self._reflection = reflection or choice
+        self._reflection_engine = connector(self._reflection, APP_NAME)()
+        self._loop = asyncio.new_event_loop()  # of its own thread: a study reflects from several threads
+        self._thread = threading.Thread(target=self._loop.run_forever, name="reflection", daemon=True)
+        self._thread.start()
+
+    @property
+    def can_propose(self) -> bool:
+        """Whether the reflection model is able to write instructions."""
+        return not self._reflection.is_weak_writer
+
+    @property
+    def reflection_max_tokens(self) -> int:
+        """Bound of a reflection's length."""
+        return REFLECTION_MAX_TOKENS if self.can_propose else WEAK_REFLECTION_MAX_TOKENS
+
+    def complete_reflection(self, request: EngineRequest) -> EngineReply:
+        """Answer a request with the reflection model; an outage is waited out as the policy allows."""
+        retry = RetryPolicy()
+
+        def complete() -> EngineReply:
+            return self._run(complete_with_retry(self._reflection_engine, request, retry))
+
+        return complete_patiently(complete, retry, self._progress.waiting)
+
+    def close(self) -> None:
+        """Stop workers and connections."""
+        self.pool.close()
+        self._run(self._stop_reflecting())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop_reflecting(self) -> None:
+        """Whoever waits for a reflection in a thread of an interrupted study is let go."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._reflection_engine.close()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+@contextmanager
+def open_session(
+    choice: ModelChoice,
+    home: Path,
+    progress: Progress,
+    *,
+    ledger: Ledger | None = None,
+    reflection: ModelChoice | None = None,
+    port: int = 0,
+) -> Iterator[Session]:
+    """Open a session; at the end everything that it started is stopped.
+
+    Args:
+        choice: the model that judges.
+        home: where a running `serve` announces itself.
+        progress: told what is waited for.
+        ledger: answers and records judgments and reflections; without it everything is asked.
+        reflection: the model that writes instructions; the judging model by default.
+        port: HTTP port of an own endpoint, a free one by default.
+    """
+    needed = [c.served for c in (choice, reflection) if c is not None and c.served is not None]
+    models = list({model.name: model for model in needed}.values())
+    for endpoint in (c.endpoint for c in (choice, reflection) if c is not None and c.endpoint is not None):
+        progress.phase(f"reaching {endpoint.base_url}")
+        check_endpoint(endpoint.base_url)
+    running = read_state(home)
+    with ExitStack() as stack:
+        url = None
+        if running is not None and models and all(running.serves(model) for model in models):
+            progress.phase(f"using the running endpoint {running.url}")
+            attach(running.ray_address)
+            import ray
+
+            stack.callback(ray.shutdown)
+            url = running.url
+        else:
+            prepare_models(models, progress)
+            progress.phase("starting Ray" + (f" and vLLM with {', '.join(m.name for m in models)}" if models else ""))
+            stack.enter_context(local_ray())
+            check_gpus(models)
+            if models:
+                port = port or free_port()
+                config = serve_config([m.model_dump() for m in models], None, host=LOOPBACK, port=port)
+                deploy(config, on_wait=progress.waiting)
+                url = f"http://{LOOPBACK}:{port}"
+        session = Session(choice, reflection, url, progress, ledger)
+        stack.callback(session.close)
+        yield session
+
+
+def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:
+    """Make the embedded model's folder before Ray starts, so that its errors are plain."""
+    if any(model.source == "embedded" for model in models):
+        progress.phase("preparing the embedded model (about 40 s the first time)")
+        ensure_embedded_model(models_dir())
+
+
+def check_endpoint(base_url: str) -> None:
+    """Raise EngineError if nothing answers there; what it answers is judged later."""
+    try:
+        httpx.get(base_url, timeout=10.0)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise EngineError(
+            f"cannot reach endpoint {base_url} ({type(error).__name__}); check the address and that it is running"
+        ) from error
+
+
+def check_gpus(models: Sequence[ServedModel]) -> None:
+    """Raise RefusedInputError if the connected Ray has fewer GPUs than one replica of each model needs."""
+    import ray
+
+    needed = sum(model.gpus for model in models)
+    found = int(ray.cluster_resources().get("GPU", 0))
+    if needed > found:
+        names = ", ".join(model.name for model in models if model.gpus)
+        raise RefusedInputError(
+            f"serving {names} needs {needed} GPU(s), Ray found {found}; "
+            "use --model embedded or an endpoint http(s)://host/v1#model-name"
+        )

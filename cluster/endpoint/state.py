@@ -1,0 +1,64 @@
+"""What this user's `serve` runs, as a small file that other commands find it by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from judge_serve.catalogue.served_model import ServedModel
+
+FILE_NAME = "serve.json"
+
+
+class ServeState(BaseModel):
+    """A running `serve`: its process, its Ray, its address, its models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pid: int
+    started_at: float
+    ray_address: str
+    host: str
+    port: int
+    models: tuple[ServedModel, ...]
+
+    @property
+    def url(self) -> str:
+        """Root of the HTTP endpoint."""
+        return f"http://{self.host}:{self.port}"
+
+    def serves(self, model: ServedModel) -> bool:
+        """Whether the same weights are served under the same name."""
+        return any((m.name, m.revision, m.source) == (model.name, model.revision, model.source) for m in self.models)
+
+
+def write_state(home: Path, state: ServeState) -> None:
+    """Announce a running `serve`."""
+    home.mkdir(parents=True, exist_ok=True)
+    scratch = home / f".{FILE_NAME}.tmp"
+    scratch.write_text(state.model_dump_json(indent=2), encoding="utf-8")
+    scratch.rename(home / FILE_NAME)
+
+
+def clear_state(home: Path) -> None:
+    """Withdraw the announcement."""
+    (home / FILE_NAME).unlink(missing_ok=True)
+
+
+def read_state(home: Path) -> ServeState | None:
+    """The running `serve`, or None; a file left behind by a killed process counts as none."""
+    try:
+        state = ServeState.model_validate_json((home / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+    return state if started_at(state.pid) == state.started_at else None
+
+
+def started_at(pid: int) -> float | None:
+    """When a process was started, seconds since the epoch; None if there is none. Tells a recycled id."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None

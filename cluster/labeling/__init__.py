@@ -1,0 +1,1 @@
+"""Bulk labeling: rows in, Parquet shards out."""

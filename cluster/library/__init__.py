@@ -1,0 +1,1 @@
+"""The instruction library as people use it: listing, importing, distilling, removing bullets."""

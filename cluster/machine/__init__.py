@@ -1,0 +1,1 @@
+"""This machine: its stores, and what `doctor` looks at."""

@@ -1,0 +1,1 @@
+"""Measuring one judge: on one split, repeatedly, and without one of its bullets."""

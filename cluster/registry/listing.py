@@ -1,0 +1,79 @@
+"""`releases list`, `show` and `diff`: what the registry knows of releases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.progress import Progress
+from cluster.registry.card import model_card
+from cluster.registry.difference import difference_of
+from cluster.registry.lineage import lineage_of
+from cluster.registry.passing import caveats_of
+from cluster.registry.store import Registered, Registry, resolve_release
+from cluster.runs.config import CommandConfig
+from judge_serve.serving.home import home
+
+
+class ShowReleaseConfig(CommandConfig):
+    """Config of `releases show`; `card` shows the model card in place of the document."""
+
+    release: str
+    card: bool = False
+
+
+class DiffReleasesConfig(CommandConfig):
+    """Config of `releases diff`."""
+
+    first: str
+    second: str
+
+
+def run_list_releases(_config: CommandConfig, _progress: Progress) -> dict[str, Any]:
+    """All releases, newest first."""
+    return {"releases": [_line_of(entry) for entry in Registry(home()).releases()]}
+
+
+def run_show_release(config: ShowReleaseConfig, _progress: Progress) -> dict[str, Any]:
+    """One release with its gate results, overrides, lineage and card."""
+    registry = Registry(home())
+    entry = resolve_release(config.release, registry)
+    ancestors = lineage_of(entry.release, registry.releases())
+    gate = entry.gate
+    return {
+        **_line_of(entry),
+        "document": {**entry.release.model_dump(mode="json"), "digest": entry.release.digest},
+        "gate_record": gate.model_dump(mode="json") if gate else None,
+        "gate_history": [one.model_dump(mode="json") for one in entry.gate_history],
+        "caveats": caveats_of(entry, registry),
+        "overrides": [one.model_dump(mode="json") for one in entry.overrides],
+        "ancestors": [one.id for one in ancestors],
+        "card": model_card(entry, ancestors),
+        "show_card": config.card,
+    }
+
+
+def run_diff_releases(config: DiffReleasesConfig, _progress: Progress) -> dict[str, Any]:
+    """What differs between two releases."""
+    registry = Registry(home())
+    first, second = (resolve_release(one, registry).release for one in (config.first, config.second))
+    return difference_of(first, second)
+
+
+def _line_of(entry: Registered) -> dict[str, Any]:
+    release, gate = entry.release, entry.gate
+    figures = gate.figures if gate else {}
+    winner = release.evidence.get("winner")
+    proven = winner if isinstance(winner, dict) else {}
+    return {
+        "id": release.id,
+        "name": release.name,
+        "aliases": sorted(entry.aliases),
+        "model": release.judge.model.name,
+        "mode": str(release.judge.mode),
+        "gate_passed": entry.gate_passed if gate or entry.gate_passed else None,
+        "gate_date": gate.date if gate else None,
+        "imported_from": gate.imported_from if gate else None,
+        "nmse": figures.get("nmse", proven.get("nmse")),
+        "overridden": len(entry.overrides),
+        "registered_ms": entry.registered_ms,
+    }

@@ -1,0 +1,77 @@
+"""Who may pass without a gate's yes: nobody, unless a reason is given, which is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.failures import GateRefusedError
+from cluster.progress import Progress
+from cluster.registry.gate_record import GateRecord
+from cluster.registry.store import GATE_REASONS_TAG, Registered, Registry
+from optimize_workers.evidence.gate.config import GateConfig
+from optimize_workers.evidence.gate.rule import RuleStatus
+
+
+def check_gate_passed(registered: Registered, force: str | None) -> None:
+    """Raise GateRefusedError unless the gate passed this release or a reason overrides it."""
+    if registered.gate_passed or force:
+        return
+    raise GateRefusedError(f"{_refused(registered)}; override with --force REASON")
+
+
+def check_may_be_served(registered: Registered, force: str | None, *, is_loopback: bool, progress: Progress) -> None:
+    """On loopback a release without a passed gate is served with a note, elsewhere it needs a reason.
+
+    Raises: GateRefusedError.
+    """
+    if registered.gate_passed:
+        return
+    if not is_loopback:
+        check_gate_passed(registered, force)
+    progress.note(f"{_refused(registered)}; " + (f"served because: {force}" if force else "served on loopback only"))
+
+
+def caveats_of(registered: Registered, registry: Registry) -> list[str]:
+    """What whoever relies on a passed gate should know of how it came about; empty for a refusal."""
+    gate = registered.gate
+    if not registered.gate_passed:
+        return []
+    if gate is None:
+        return ["what was checked is not recorded"]
+    found = [*_of_record(gate)]
+    proven_on = registered.release.evidence.get("dataset")
+    fingerprint = proven_on.get("fingerprint") if isinstance(proven_on, dict) else None
+    if fingerprint and gate.fingerprint and fingerprint != gate.fingerprint:
+        found.append("the gate saw other data than the release was proven on")
+    champion = registry.champion_of(registered.release.name)
+    if champion is not None and champion.release.id not in (registered.release.id, gate.against):
+        found.append(f"it was not held against the champion {champion.release.id}")
+    earlier = [one for one in registered.gate_history if not one.passed]
+    if earlier:
+        found.append(f"{earlier[-1].command or 'a gate'} refused it on {earlier[-1].date}")
+    return found
+
+
+def _of_record(gate: GateRecord) -> Iterator[str]:
+    if gate.imported_from:
+        yield f"the answer is imported from {gate.imported_from}"
+    usual = GateConfig().model_dump()
+    changed = [f"{name} {limit:g} in place of {usual.get(name, '?')}" for name, limit in gate.changed_limits.items()]
+    if changed:
+        yield f"limits were changed: {', '.join(changed)}"
+    unchecked = [rule.name for rule in gate.rules if rule.status is RuleStatus.NOT_CHECKED]
+    if unchecked:
+        yield f"not checked: {', '.join(unchecked)}"
+
+
+def note_caveats(registered: Registered, registry: Registry, progress: Progress) -> list[str]:
+    """Say the caveats of a passed gate, and return them."""
+    found = caveats_of(registered, registry)
+    if found:
+        progress.note(f"release {registered.release.id} passed the gate, but {'; '.join(found)}")
+    return found
+
+
+def _refused(registered: Registered) -> str:
+    said = registered.tags.get(GATE_REASONS_TAG, "no gate has seen this release, ask 'relevance-judge gate'")
+    return f"release {registered.release.id} has not passed the gate: {said}"

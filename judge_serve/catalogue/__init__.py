@@ -1,0 +1,1 @@
+"""Models as data: how they are served and what their tokens cost."""

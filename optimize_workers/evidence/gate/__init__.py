@@ -1,0 +1,1 @@
+"""The gate: its limits, its rules, and the adversarial suite."""

@@ -1,0 +1,1 @@
+"""The optimizer that only chooses bullets."""

@@ -1,0 +1,1 @@
+"""GEPA: rewrites a program's sections from feedback."""

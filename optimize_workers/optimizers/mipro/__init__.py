@@ -1,0 +1,1 @@
+"""MIPROv2: searches instructions and demonstrations jointly."""

@@ -1,0 +1,1 @@
+"""Statistics on queries: resampling, paired comparison, races and the tests of a step."""

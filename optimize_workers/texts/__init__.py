@@ -1,0 +1,1 @@
+"""Texts as words: normalised, and as vectors."""

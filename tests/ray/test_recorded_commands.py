@@ -1,0 +1,33 @@
+"""Commands write what they wrote before the tree was put into rooms, and a ledger of that time answers."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.recorded import commands
+
+pytestmark = pytest.mark.ray
+RECORDED = json.loads(commands.RECORDED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What the commands write today."""
+    return commands.run_all(tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_a_command_writes_what_was_recorded(found, name):
+    assert found[name] == RECORDED[name]
+
+
+def test_a_ledger_written_before_answers_without_an_endpoint(tmp_path):
+    (tmp_path / "home").mkdir()
+    shutil.copy(commands.LEDGER, tmp_path / "home" / "ledger.db")
+    done = commands.run(commands.COMMANDS["evaluate"], tmp_path / "out", tmp_path / "home")
+    printed = done["stdout"]
+    assert (done["status"], printed["cached"], printed["calls"]) == (0, 30, 30)
+    recorded = RECORDED["evaluate"]["stdout"]
+    assert printed["nmse"] == recorded["nmse"]
+    assert printed["judge"] == recorded["judge"]

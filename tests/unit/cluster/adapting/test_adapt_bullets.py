@@ -1,0 +1,141 @@
+"""A whole choice of bullets in this process: search, test split, waterfall; the test split stays closed before."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from cluster.adapting.config import OptimizeConfig
+from cluster.adapting.finish import finish_adaptation
+from cluster.adapting.optimize import adapt_judge
+from cluster.endpoint.judges import EXAMPLES
+from cluster.machine.stores import open_ledger
+from cluster.progress import Progress
+from cluster.registry.store import Registry
+from cluster.runs.folder import RunFolder
+from judge_serve.judging import Judge, ModelIdentity, Release, load_judge_file
+from optimize_workers.dataset.splits import load_dataset
+from optimize_workers.library.bullets import Bullet, Source, read_bullets
+from tests.fakes import InProcessPool, ScriptedEngine, json_reply
+
+pytestmark = pytest.mark.usefixtures("registry_home")
+LIBRARY = read_bullets(EXAMPLES / "bullets.txt")
+HELPS = (LIBRARY[0].text, LIBRARY[1].text)
+HURTS = LIBRARY[-1].text
+JUDGE_FILE = load_judge_file(EXAMPLES / "judge.toml")
+MODEL = ModelIdentity(name="m")
+
+
+@dataclass
+class FakeSession:
+    """What `adapt_judge` needs of a session; `seen` are the documents judged, in order."""
+
+    pool: InProcessPool
+    seen: list[str] = field(default_factory=list)
+    reflection_model = MODEL
+    reflection_max_tokens = 100
+    can_propose = False
+
+    def complete_reflection(self, request):
+        raise AssertionError("a choice of bullets asks no reflection model")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset(str(EXAMPLES / "workplace.jsonl"), JUDGE_FILE.task.scale)
+
+
+@pytest.fixture
+def session(dataset):
+    """A judge that is two off on half of the documents unless one bullet stands there, on the others for another."""
+    examples = [e for rows in dataset.by_split.values() for e in rows]
+    gold = {e.item.document: (int(e.gold_rating), number % 2) for number, e in enumerate(examples)}
+    found = FakeSession(InProcessPool(ScriptedEngine(lambda request: rate(request))))
+
+    def rate(request):
+        document = request.messages[-1]["content"].partition("<document>\n")[2].removesuffix("\n</document>")
+        found.seen.append(document)
+        system = request.messages[0]["content"]
+        rating, kind = gold[document.replace("&lt;", "<")]
+        gap = (0 if HELPS[kind] in system else 2) + (HURTS in system)
+        return json_reply(min(5, rating + gap) if rating <= 3 else max(1, rating - gap))
+
+    return found
+
+
+def adapt(session, dataset, folder, library, **options):
+    config = OptimizeConfig(
+        data="workplace.jsonl", optimizer="bullets", out=folder.path, **{"budget": 4_000, **options}
+    )
+    judge: Judge = JUDGE_FILE.judge(MODEL, config.mode)
+    with open_ledger() as ledger, Progress() as progress:
+        return adapt_judge(judge, dataset, session, ledger, folder, progress, config, library), config
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path / "run", {})
+
+
+def test_what_helps_is_found_and_proven_step_by_step_on_the_test_split(session, dataset, folder, registry_home):
+    adapted, config = adapt(session, dataset, folder, LIBRARY)
+    assert set(adapted.proof.winner.release.judge.program.bullets) == set(HELPS)
+    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    assert [step["change"] for step in result["waterfall"]] == ["baseline", "added", "added"]
+    assert [step["nmse"] for step in result["waterfall"]] == sorted(
+        (step["nmse"] for step in result["waterfall"]), reverse=True
+    )
+    assert result["waterfall"][0]["nmse"] == result["baseline"]["nmse"]
+    assert result["waterfall"][-1]["nmse"] == result["winner"]["nmse"] == 0.0
+    assert [bullet["text"] for bullet in result["harmful"]] == [HURTS]
+    assert (result["diff_budget"]["kept"], result["gate"]["passed"]) == (True, True)
+    release = Release.from_file(folder.path / "release.json")
+    assert release.judge.program.sections == JUDGE_FILE.program.sections
+
+
+def test_a_calibrated_winner_is_fitted_on_train_beside_the_budget(session, dataset, folder, registry_home):
+    library = [Bullet(text="Stay calm.")]
+    adapted, config = adapt(session, dataset, folder, library, budget=600, calibrate=True)
+    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    winner = adapted.proof.winner.release
+    assert result["calls"] <= 600
+    assert result["calibration"]["calls"] == len(dataset.for_optimizers().train)
+    assert winner.calibration.fitted_on.judge == winner.judge.digest
+    assert result["calibration"]["before"]["nmse"] == result["baseline"]["nmse"] > result["winner"]["nmse"]
+    assert result["calibration"]["after"]["nmse"] == result["winner"]["nmse"]
+    assert winner.parents == (adapted.proof.baseline.release.digest,)
+    test = {e.item.document for e in dataset.by_split["test"]}
+    places = [place for place, document in enumerate(session.seen) if document.replace("&lt;", "<") in test]
+    assert places == list(range(len(session.seen) - 80, len(session.seen)))  # after the last of train
+
+
+def test_the_test_split_is_judged_after_the_search_and_opened_once(session, dataset, folder):
+    adapted, _ = adapt(session, dataset, folder, LIBRARY)
+    test = {e.item.document for e in dataset.by_split["test"]}
+    places = [place for place, document in enumerate(session.seen) if document.replace("&lt;", "<") in test]
+    assert adapted.proof.test_openings == 1
+    assert places == list(range(min(places), len(session.seen)))
+    assert len(places) == 80 * len(adapted.search.study.selection.steps)
+
+
+def test_at_most_so_many_bullets_are_kept(session, dataset, folder):
+    adapted, _ = adapt(session, dataset, folder, LIBRARY, max_bullets=1)
+    assert len(adapted.proof.winner.release.judge.program.bullets) == 1
+
+
+def test_a_bullet_that_a_test_document_taught_is_never_judged(session, dataset, folder):
+    doc_id = dataset.by_split["test"][0].item.doc_id
+    taught = LIBRARY[0].model_copy(update={"sources": (Source(query_id="q", doc_id=doc_id),)})
+    adapted, _ = adapt(session, dataset, folder, [taught, *LIBRARY[1:]])
+    assert adapted.proof.winner.release.judge.program.bullets == (HELPS[1],)
+    assert adapted.search.study.refusals == {"held_out_source": 1}
+    lines = [json.loads(line) for line in (folder.path / "candidates.jsonl").read_text().splitlines()]
+    assert lines[0]["origin"]["bullet"] == taught.id
+
+
+def test_the_baseline_stays_where_no_bullet_helps(session, dataset, folder, registry_home):
+    adapted, config = adapt(session, dataset, folder, [Bullet(text=HURTS), Bullet(text="Stay calm.")], budget=600)
+    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    assert result["winner"]["nmse"] == result["baseline"]["nmse"]
+    assert [step["change"] for step in result["waterfall"]] == ["baseline"]
+    assert result["gate"]["passed"] is False or result["comparison"]["delta_nmse"] == 0.0

@@ -1,0 +1,255 @@
+"""Dispatch: turns, retries, pauses and giving up, on a clock that the test moves."""
+
+import pytest
+
+from judge_serve.judging import EngineError, RetryPolicy
+from optimize_workers.evaluation.dispatch import FIRST_PROBE_S, MAX_DEATHS, MAX_FAILURES, CallId, Dispatcher, Wave
+from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
+
+OTHER = JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate it well."})})
+DOWN = EngineError("cannot reach the model")
+
+
+class Clock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def dispatcher(clock):
+    return Dispatcher(RetryPolicy(max_outage_s=100.0, longest_wait_s=8.0), clock)
+
+
+def open_wave(dispatcher, number=1, size=4, judges=(JUDGE,)):
+    calls = [(judge, example.item, 0) for example in make_examples(size) for judge in judges]
+    wave = Wave(number, calls)
+    dispatcher.open(wave)
+    return wave
+
+
+def fail(dispatcher, calls, error=DOWN):
+    for call in calls:
+        dispatcher.failed(call, error, judged_when_sent=dispatcher.num_judged)
+
+
+def judge(dispatcher, calls):
+    dispatcher.judged(calls, [make_judgment(3) for _ in calls])
+
+
+def arrivals(wave):
+    arrived = []
+    while not wave.arrivals.empty():
+        arrived.append(wave.arrivals.get())
+    return arrived
+
+
+def error_of(wave):
+    (arrived,) = [one for one in arrivals(wave) if one.error]
+    return arrived.error
+
+
+# --- turns ---
+
+
+def test_calls_of_one_judge_go_together(dispatcher):
+    wave = open_wave(dispatcher, size=3, judges=(JUDGE, OTHER))
+    taken = dispatcher.take(10)
+    assert [wave.calls[call.place][0] for call in taken] == [JUDGE] * 3 + [OTHER] * 3
+
+
+def test_waves_get_equal_parts(dispatcher):
+    open_wave(dispatcher, 1, size=100)
+    open_wave(dispatcher, 2, size=100)
+    open_wave(dispatcher, 3, size=100)
+    taken = dispatcher.take(30)
+    assert [sum(call.wave == number for call in taken) for number in (1, 2, 3)] == [10, 10, 10]
+
+
+def test_single_calls_go_round(dispatcher):
+    open_wave(dispatcher, 1)
+    open_wave(dispatcher, 2)
+    assert [dispatcher.take(1)[0].wave for _ in range(6)] == [1, 2, 1, 2, 1, 2]
+
+
+def test_what_a_small_wave_leaves_the_large_one_takes(dispatcher):
+    open_wave(dispatcher, 1, size=2)
+    open_wave(dispatcher, 2, size=100)
+    taken = dispatcher.take(30)
+    assert (len(taken), sum(call.wave == 1 for call in taken)) == (30, 2)
+
+
+def test_a_closed_wave_is_not_carried_out(dispatcher):
+    wave = open_wave(dispatcher)
+    dispatcher.close(wave)
+    assert (dispatcher.take(10), dispatcher.num_waiting) == ([], 0)
+
+
+def test_judgments_of_a_closed_wave_are_ignored(dispatcher):
+    wave = open_wave(dispatcher)
+    taken = dispatcher.take(4)
+    dispatcher.close(wave)
+    judge(dispatcher, taken)
+    assert (arrivals(wave), dispatcher.num_under_way) == ([], 0)
+
+
+# --- failures of the engine ---
+
+
+def test_after_a_failed_call_another_one_is_the_probe(dispatcher, clock):
+    open_wave(dispatcher, size=2)
+    fail(dispatcher, dispatcher.take(1))
+    assert dispatcher.take(10) == []
+    clock.now += FIRST_PROBE_S
+    assert dispatcher.take(10) == [CallId(1, 1)]
+    judge(dispatcher, [CallId(1, 1)])
+    assert dispatcher.take(10) == [CallId(1, 0)]
+
+
+def test_an_outage_sends_a_single_probe(dispatcher, clock):
+    open_wave(dispatcher, size=10)
+    fail(dispatcher, dispatcher.take(5))
+    clock.now += FIRST_PROBE_S
+    (probe,) = dispatcher.take(10)
+    assert dispatcher.take(10) == []
+    judge(dispatcher, [probe])
+    assert len(dispatcher.take(10)) == 9
+
+
+def test_pauses_double_up_to_the_longest_wait(dispatcher, clock):
+    open_wave(dispatcher)
+    pauses = []
+    for _ in range(8):
+        fail(dispatcher, dispatcher.take(1))
+        pauses.append(dispatcher.wait_s())
+        clock.now += 8.0
+    bounds = [0.5, 1, 2, 4, 8, 8, 8, 8]
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
+
+
+def test_calls_that_fail_together_lengthen_the_pause_once(dispatcher):
+    open_wave(dispatcher, size=50)
+    fail(dispatcher, dispatcher.take(50))
+    assert dispatcher.wait_s() <= FIRST_PROBE_S
+
+
+def test_a_pause_is_as_long_as_the_engine_asks(dispatcher, clock):
+    open_wave(dispatcher)
+    fail(dispatcher, dispatcher.take(1), EngineError("busy", retry_after_s=30.0))
+    clock.now += 29.0
+    assert dispatcher.take(1) == []
+    clock.now += 1.0
+    assert len(dispatcher.take(1)) == 1
+
+
+def test_a_long_outage_ends_all_waves_with_its_reason(dispatcher, clock):
+    waves = [open_wave(dispatcher, 1), open_wave(dispatcher, 2)]
+    fail(dispatcher, dispatcher.take(1))
+    clock.now += 99.0
+    dispatcher.give_up_if_too_long()
+    assert "no answer for 99 s (cannot reach the model)" in dispatcher.status()
+    assert all(not arrivals(wave) for wave in waves)
+    clock.now += 1.0
+    dispatcher.give_up_if_too_long()
+    assert [str(error_of(wave)) for wave in waves] == ["no answer for 100 s: cannot reach the model"] * 2
+
+
+def test_an_answer_ends_the_outage(dispatcher, clock):
+    open_wave(dispatcher)
+    fail(dispatcher, dispatcher.take(1))
+    clock.now += 99.0
+    judge(dispatcher, dispatcher.take(1))
+    clock.now += 50.0
+    dispatcher.give_up_if_too_long()
+    assert dispatcher.status() is None
+    assert len(dispatcher.take(10)) == 3
+
+
+def test_a_call_that_fails_while_others_are_answered_ends_its_wave_and_is_named(dispatcher, clock):
+    wave = open_wave(dispatcher, size=50)
+    poison = CallId(1, 0)
+    while not (ended := [arrived for arrived in arrivals(wave) if arrived.error]):
+        clock.now += 10.0
+        sent_at, taken = dispatcher.num_judged, dispatcher.take(5)
+        assert taken, "the poison was found before the others ran out"
+        if taken != [poison]:
+            judge(dispatcher, [call for call in taken if call != poison])
+        if poison in taken:
+            dispatcher.failed(poison, DOWN, sent_at)
+    assert "query_id 'train-q0', doc_id 'train-d0' failed 5 times while others were answered" in str(ended[0].error)
+
+
+def test_calls_that_fail_in_an_outage_are_not_blamed(dispatcher, clock):
+    wave = open_wave(dispatcher, size=1)
+    for _ in range(3 * MAX_FAILURES):
+        fail(dispatcher, dispatcher.take(1))
+        clock.now += 8.0
+    assert arrivals(wave) == []
+
+
+@pytest.mark.parametrize("error", [EngineError("bad key", is_retryable=False), KeyError("our own bug")])
+def test_an_error_that_no_retry_mends_ends_the_wave_at_once(dispatcher, error):
+    wave = open_wave(dispatcher)
+    others = open_wave(dispatcher, 2)
+    dispatcher.failed(CallId(1, 0), error, 0)
+    assert error_of(wave) is error
+    assert arrivals(others) == []
+
+
+# --- deaths of workers ---
+
+
+def test_workers_may_take_a_minute_to_come_back(clock):
+    dispatcher = Dispatcher(RetryPolicy(max_outage_s=0.0), clock)
+    wave = open_wave(dispatcher)
+    dispatcher.note_workers(False)
+    clock.now += 59.0
+    dispatcher.note_workers(False)
+    dispatcher.give_up_if_too_long()
+    assert arrivals(wave) == []
+    assert "no worker is running for 59 s" in dispatcher.status()
+    clock.now += 1.0
+    dispatcher.give_up_if_too_long()
+    assert "no worker is running for 60 s" in str(error_of(wave))
+
+
+def test_a_worker_that_came_back_ends_the_wait(dispatcher, clock):
+    open_wave(dispatcher)
+    dispatcher.note_workers(False)
+    dispatcher.note_workers(True)
+    clock.now += 1_000.0
+    dispatcher.give_up_if_too_long()
+    assert dispatcher.status() is None
+
+
+def test_calls_of_a_dead_worker_go_last_and_in_order(dispatcher):
+    open_wave(dispatcher, size=10)
+    taken = dispatcher.take(4)
+    dispatcher.lost(taken)
+    assert dispatcher.num_under_way == 0
+    assert dispatcher.take(10)[6:] == taken
+
+
+def test_deaths_between_which_the_wave_goes_on_are_not_held_against_a_call(dispatcher):
+    wave = open_wave(dispatcher, size=50)
+    for _ in range(5 * MAX_DEATHS):
+        one, unlucky = dispatcher.take(2)
+        judge(dispatcher, [one])
+        dispatcher.lost([unlucky])
+    assert not any(arrived.error for arrived in arrivals(wave))
+
+
+def test_calls_that_kill_workers_end_their_wave(dispatcher):
+    wave = open_wave(dispatcher, size=1)
+    for _ in range(MAX_DEATHS + 1):
+        dispatcher.lost(dispatcher.take(1))
+    assert str(error_of(wave)) == "workers died 4 times on the same judge calls"

@@ -1,0 +1,68 @@
+"""What the tests of all optimizers share: a small study on an engine that answers from a script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from judge_serve.judging import EngineReply, EngineRequest, Judge
+from optimize_workers.dataset.splits import OptimizationData
+from optimize_workers.evaluation.budget import Budget
+from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.study import Study
+from tests.builders import JUDGE, make_examples
+from tests.fakes import InProcessPool, ScriptedEngine, json_reply
+
+DATA = OptimizationData(train=make_examples(30), val=make_examples(10, "val"))
+PROPOSAL = "Rate by the evidence that a document states."
+_EVIDENCE = re.compile(r"evidence (\d)")
+
+
+def make_study(
+    script: Callable[[EngineRequest], EngineReply | str | Exception],
+    *,
+    budget: int = 100,
+    seed: int = 0,
+    reflect: Callable[[str], str] = lambda prompt: "",
+    can_propose: bool = True,
+    judge: Judge = JUDGE,
+    data: OptimizationData = DATA,
+) -> Study:
+    """A study whose pool judges in this process."""
+    spent = Budget(budget)
+    plane = EvaluationPlane(judge, InProcessPool(ScriptedEngine(script)), spent)
+    return Study(judge, data, plane, spent, seed, reflect, can_propose)
+
+
+def gold_of(request: EngineRequest) -> int:
+    """The human rating, which the documents of `make_examples` name."""
+    found = _EVIDENCE.search(request.messages[-1]["content"])
+    assert found, "a document of make_examples"
+    return int(found.group(1))
+
+
+def rate_well(request: EngineRequest) -> str:
+    """A script: always the human rating."""
+    return json_reply(gold_of(request))
+
+
+def has_demonstrations(request: EngineRequest) -> bool:
+    """Whether solved examples stand before the item."""
+    return len(request.messages) > 2
+
+
+def readable_with_demonstrations(request: EngineRequest) -> str:
+    """A script: right with demonstrations, unreadable without."""
+    return rate_well(request) if has_demonstrations(request) else "I think this is quite relevant."
+
+
+def fails_after(num_calls: int, script: Callable[[EngineRequest], str], error: Exception) -> Callable[..., object]:
+    """A script that breaks down after a number of calls."""
+    calls = iter(range(10**9))
+    return lambda request: script(request) if next(calls) < num_calls else error
+
+
+def propose(prompt: str) -> str:
+    """A reflection model that answers every field that DSPy's proposer asks for."""
+    names = ("observations", "summary", "program_description", "module_description", "proposed_instruction")
+    return "".join(f"[[ ## {name} ## ]]\n{PROPOSAL}\n\n" for name in names) + "[[ ## completed ## ]]"
