@@ -24,7 +24,7 @@ from benchmarks.landscape_engines import LandscapeEngine
 from benchmarks.recording import InProcessPool
 from benchmarks.running import run_benchmark, say
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.optimizers.bullets.search import BulletOptimizer
 from optimize_workers.study import Study
 
@@ -105,8 +105,7 @@ def search(seed: int, max_judge_calls: int = BUDGET) -> Run:
     study = Study(
         judge=JUDGE,
         data=landscape.data,
-        plane=EvaluationPlane(JUDGE, InProcessPool(LandscapeEngine(config, rules_of=bullets_in)), budget),
-        budget=budget,
+        judging=Budgeted(InProcessPool(LandscapeEngine(config, rules_of=bullets_in)), budget),
         seed=seed,
         reflect=lambda prompt: "",
         bullets=library(seed),

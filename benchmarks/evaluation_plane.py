@@ -1,4 +1,4 @@
-"""The evaluation plane against stock `dspy.Evaluate`, its slots under heavy-tailed latency, and the ledger's cost.
+"""The layers that judge against stock `dspy.Evaluate`, its slots under heavy-tailed latency, and the ledger's cost.
 
     python -m benchmarks.evaluation_plane --json [--full]
 
@@ -27,7 +27,9 @@ from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.stock_dspy import StockEvaluate
 from judge_serve.judging import Example, Item, Judge, ModelIdentity, Program
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
+from judge_serve.judging.judge_call import calls_of
+from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.watched import Watched
 
 NUM_CALLS = 20_000
 NUM_STOCK_CALLS = 4_000  # of a round; stock is slow enough to be measured on fewer
@@ -84,17 +86,17 @@ def measure_throughput(_full: bool) -> dict[str, Any]:
     from optimize_workers.ledger import Ledger
 
     examples = make_examples(NUM_CALLS)
-    calls = [JudgeCall(PROGRAM, example) for example in examples]
+    calls = calls_of(JUDGE, examples)
     start_ray()
     pool = WorkerPool(partial(SimulatedEngine, ENGINE), max_calls_in_flight=SLOTS)
-    plane = EvaluationPlane(JUDGE, pool)
+    ours = Watched(pool)
     stock = StockEvaluate(SimulatedEngine(ENGINE), PROGRAM.instruction, JUDGE.task.scale)
-    judged = plane.evaluate(calls[:500])  # starts the workers
+    judged = ours.judge(calls[:500])  # starts the workers
     stock.run(examples[:200], 64)
     rounds = []
     for number in range(ROUNDS):
         one = {
-            "ours_per_s": _rate(NUM_CALLS, lambda: plane.evaluate(calls)),
+            "ours_per_s": _rate(NUM_CALLS, lambda: ours.judge(calls)),
             "stock_64_threads_per_s": _rate(NUM_STOCK_CALLS, lambda: stock.run(examples[:NUM_STOCK_CALLS], 64)),
             "stock_one_thread_per_s": _rate(NUM_STOCK_CALLS, lambda: stock.run(examples[:NUM_STOCK_CALLS], 1)),
         }
@@ -102,14 +104,14 @@ def measure_throughput(_full: bool) -> dict[str, Any]:
         rounds.append(one)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        recording = EvaluationPlane(JUDGE, pool, store=ledger)
+        recording = Watched(Recorded(pool, ledger))
 
         def judge_and_store() -> None:
-            recording.evaluate(calls)
+            recording.judge(calls)
             ledger.flush()
 
         with_ledger = _rate(NUM_CALLS, judge_and_store)
-        warm = _rate(NUM_CALLS, lambda: recording.evaluate(calls))
+        warm = _rate(NUM_CALLS, lambda: recording.judge(calls))
         ledger.close()
     pool.close()
     return {
@@ -139,10 +141,10 @@ def measure_slots(_full: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         connect = partial(MeteredEngine, ENGINE.model_copy(update=latency), Path(folder))
         pool = WorkerPool(connect, max_calls_in_flight=SLOTS)
-        plane = EvaluationPlane(JUDGE, pool)
-        plane.evaluate([JudgeCall(PROGRAM, example, occurrence=1) for example in examples[: 2 * SLOTS]])
+        ours = Watched(pool)
+        ours.judge([call._replace(occurrence=1) for call in calls_of(JUDGE, examples[: 2 * SLOTS])])
         started = time.time()
-        judgments = plane.evaluate([JudgeCall(PROGRAM, example) for example in examples])
+        judgments = ours.judge(calls_of(JUDGE, examples))
         ended = time.time()
         pool.close()
         meters = [json.loads(file.read_text()) for file in Path(folder).glob("*.json")]
@@ -185,7 +187,7 @@ class MeteredEngine(SimulatedEngine):
 
 
 def measure_ledger(full: bool) -> dict[str, Any]:
-    """Many judgments through plane and ledger, then a wave of 10,000 that the ledger answers."""
+    """Many judgments through pool and ledger, then a wave of 10,000 that the ledger answers."""
     from optimize_workers.evaluation.workers import WorkerPool
     from optimize_workers.ledger import Ledger
 
@@ -196,21 +198,21 @@ def measure_ledger(full: bool) -> dict[str, Any]:
         store = Path(folder) / "ledger.db"
         ledger = Ledger(f"sqlite:///{store}")
         pool = WorkerPool(partial(SimulatedEngine, ENGINE), max_calls_in_flight=SLOTS)
-        plane = EvaluationPlane(JUDGE, pool, store=ledger)
-        plane.evaluate([JudgeCall(PROGRAM, example, occurrence=10**6) for example in examples[:500]])
+        ours, calls = Watched(Recorded(pool, ledger)), calls_of(JUDGE, examples)
+        ours.judge([call._replace(occurrence=10**6) for call in calls[:500]])
         started = time.perf_counter()
         for occurrence in range(num_rows // WAVE):
-            plane.evaluate([JudgeCall(PROGRAM, example, occurrence) for example in examples])
+            ours.judge([call._replace(occurrence=occurrence) for call in calls])
             say(f"ledger: {(occurrence + 1) * WAVE} judgments, {time.perf_counter() - started:.0f} s")
         ledger.flush()
         fill_s = time.perf_counter() - started
         pool.close()
-        alone = EvaluationPlane(JUDGE, None, store=ledger)
+        alone = Watched(Recorded(None, ledger))
         lookups = []
         for occurrence in (0, num_rows // WAVE // 2, num_rows // WAVE - 1):
-            calls = [JudgeCall(PROGRAM, example, occurrence) for example in examples]
+            repeated = [call._replace(occurrence=occurrence) for call in calls]
             began = time.perf_counter()
-            judgments = alone.evaluate(calls)
+            judgments = alone.judge(repeated)
             lookups.append(time.perf_counter() - began)
             assert all(judgment.cached for judgment in judgments)
         ledger.close()
@@ -235,4 +237,4 @@ def _rate(count: int, work: Any) -> float:
 if __name__ == "__main__":
     from benchmarks import evaluation_plane  # by its name: other processes know no `__main__` of ours
 
-    run_benchmark("the evaluation plane", evaluation_plane.measure)
+    run_benchmark("the layers that judge", evaluation_plane.measure)

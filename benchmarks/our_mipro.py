@@ -15,7 +15,7 @@ from benchmarks.recording import InProcessPool, recorded_study
 from benchmarks.reported_validity import AuditedStudy, SentReplies, StageValidity
 from benchmarks.stock_mipro import MAX_DEMONSTRATIONS, MINIBATCH, NUM_INSTRUCTIONS, NUM_SETS, NUM_TRIALS, SLOTS, STAGES
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.optimizers.mipro.search import MiproOptimizer, MiproPlan
 from optimize_workers.optimizers.mipro.trials import AHEAD
 
@@ -83,12 +83,10 @@ def audit(config: LandscapeConfig, plan: MiproPlan = PLAN) -> dict[str, StageVal
     """Validity that a search reports at each stage, and that of the replies it was really sent; in this process."""
     data = Landscape(config).data
     replies = SentReplies(LandscapeEngine(config))
-    budget = Budget(plan.worst_case)
     study = AuditedStudy(
         judge=JUDGE,
         data=data,
-        plane=EvaluationPlane(JUDGE, InProcessPool(replies), budget),
-        budget=budget,
+        judging=Budgeted(InProcessPool(replies), Budget(plan.worst_case)),
         seed=config.seed,
         reflect=Reflecting(ProposingModel(config.seed)),
         replies=replies,

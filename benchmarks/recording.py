@@ -14,22 +14,23 @@ from typing import NamedTuple
 from benchmarks.arms import Job, Progress
 from benchmarks.landscape import JUDGE, SCALE, Landscape, LandscapeConfig
 from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, LatencyConfig, Reflecting
-from judge_serve.judging import Engine, Example, Item, Judge, Judgment, judge_pair
+from judge_serve.judging import Engine, Example, Judgment, judge_pair
 from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, calls_of
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall, OnDone, OnWait, Pool
+from optimize_workers.evaluation.budgeted import Budgeted
+from optimize_workers.evaluation.layer import Layer, OnDone
 from optimize_workers.statistics.metrics import example_score
 from optimize_workers.study import Study
 
 
 @contextlib.contextmanager
-def worker_pool(config: LandscapeConfig, latency: LatencyConfig, slots: int) -> Iterator[Pool]:
+def worker_pool(config: LandscapeConfig, latency: LatencyConfig, slots: int) -> Iterator[Layer]:
     """A pool of Ray workers that have judged something; Ray must be running."""
     from optimize_workers.evaluation.workers import WorkerPool
 
     workers = WorkerPool(partial(LandscapeEngine, config, latency, slots), max_calls_in_flight=slots)
-    warm_up = [JudgeCall(JUDGE.program, example, occurrence=10**6) for example in Landscape(config).data.train]
-    EvaluationPlane(JUDGE, workers).evaluate(warm_up)
+    workers.judge([call._replace(occurrence=10**6) for call in calls_of(JUDGE, Landscape(config).data.train)])
     try:
         yield workers
     finally:
@@ -55,9 +56,8 @@ def recorded_study(
     in_process = contextlib.nullcontext(InProcessPool(LandscapeEngine(config)))
     with worker_pool(config, latency, slots) if latency.judge_median_s else in_process as judging:
         pool = RecordingPool(judging, log, landscape.data.val)
-        plane = EvaluationPlane(JUDGE, pool, budget)
         reflect = RecordingReflection(reflecting, log)
-        yield Recorded(Study(JUDGE, landscape.data, plane, budget, config.seed, reflect), pool, log)
+        yield Recorded(Study(JUDGE, landscape.data, Budgeted(pool, budget), config.seed, reflect), pool, log)
 
 
 class JobLog:
@@ -66,7 +66,7 @@ class JobLog:
     def __init__(self, judge: LandscapeJudge) -> None:
         self._judge = judge
         self._lock = threading.Lock()
-        self._waves: list[tuple[float, float, Sequence[tuple[Judge, Item, int]]]] = []
+        self._waves: list[tuple[float, float, Sequence[JudgeCall]]] = []
         self._reflections: list[Job] = []
         self.judge_calls = 0
 
@@ -80,7 +80,7 @@ class JobLog:
         with self._lock:
             self.judge_calls += num_calls
 
-    def judged(self, start: float, calls: Sequence[tuple[Judge, Item, int]]) -> None:
+    def judged(self, start: float, calls: Sequence[JudgeCall]) -> None:
         """A wave came back."""
         with self._lock:
             self._waves.append((start, time.perf_counter(), calls))
@@ -102,7 +102,7 @@ class JobLog:
 class RecordingPool:
     """A pool that logs its waves, and when a program has been judged on all validation examples."""
 
-    def __init__(self, pool: Pool, log: JobLog, validation: Sequence[Example]) -> None:
+    def __init__(self, pool: Layer, log: JobLog, validation: Sequence[Example]) -> None:
         self._pool = pool
         self._log = log
         self._gold = {example.item: example for example in validation}
@@ -110,16 +110,11 @@ class RecordingPool:
         self._lock = threading.Lock()
         self.progress: list[Progress] = []
 
-    def judge(
-        self,
-        calls: Sequence[tuple[Judge, Item, int]],
-        on_done: OnDone | None = None,
-        on_wait: OnWait | None = None,
-    ) -> list[Judgment]:
-        """See `Pool.judge`."""
+    def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
+        """See `Layer.judge`."""
         start = time.perf_counter()
         self._log.sent(len(calls))
-        judgments = self._pool.judge(calls, on_done, on_wait)
+        judgments = self._pool.judge(calls, on_done)
         self._log.judged(start, calls)
         with self._lock:
             for (judge, item, _), judgment in zip(calls, judgments, strict=True):
@@ -140,20 +135,15 @@ class InProcessPool:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def judge(
-        self,
-        calls: Sequence[tuple[Judge, Item, int]],
-        on_done: OnDone | None = None,
-        on_wait: OnWait | None = None,
-    ) -> list[Judgment]:
-        """See `Pool.judge`."""
-        judgments = [self._judge(*call) for call in calls]
+    def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
+        """See `Layer.judge`."""
+        judgments = [self._judge(call) for call in calls]
         if on_done:
             on_done(range(len(calls)), judgments)
         return judgments
 
-    def _judge(self, judge: Judge, item: Item, occurrence: int) -> Judgment:
-        coroutine = judge_pair(judge, item, self._engine, occurrence=occurrence)
+    def _judge(self, call: JudgeCall) -> Judgment:
+        coroutine = judge_pair(call.judge, call.item, self._engine, occurrence=call.occurrence)
         try:
             coroutine.send(None)
         except StopIteration as done:

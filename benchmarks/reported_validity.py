@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from judge_serve.judging import Engine, EngineReply, EngineRequest, Example, Judgment, Program
+from judge_serve.judging import Engine, EngineReply, EngineRequest
 from judge_serve.judging.judge import build_request
-from optimize_workers.study import Study, Trial
+from optimize_workers.study import Judged, Study, Trial
 
 STAGES = ("demonstrations", "minibatches", "full evaluations")
 
@@ -79,13 +79,11 @@ class AuditedStudy(Study):
     replies: SentReplies = field(kw_only=True)
     validity: dict[str, StageValidity] = field(default_factory=lambda: pooled([]), init=False)
 
-    def record(
-        self, program: Program, examples: Sequence[Example], judgments: Sequence[Judgment], **options: Any
-    ) -> Trial:
+    def record(self, judged: Judged, origin: dict[str, Any], *, is_full: bool, split: str = "val") -> Trial:
         """See `Study.record`."""
-        trial = super().record(program, examples, judgments, **options)
-        judge = self.judge.model_copy(update={"program": program})
-        sent = sum(self.replies.is_object(build_request(judge, example.item)) for example in examples)
+        trial = super().record(judged, origin, is_full=is_full, split=split)
+        judge = self.judge.model_copy(update={"program": judged.program})
+        sent = sum(self.replies.is_object(build_request(judge, example.item)) for example in judged.examples)
         one = StageValidity(trial.n, trial.validity * trial.n, sent, abs(trial.validity - sent / trial.n))
         stage = _stage_of(trial)
         self.validity[stage] = self.validity[stage].plus(one)

@@ -11,8 +11,8 @@ import pytest
 from benchmarks.evaluation_plane import ENGINE, JUDGE, make_examples
 from benchmarks.simulated_engine import SimulatedEngine
 from judge_serve.judging import judge_pair
-from judge_serve.judging.call_key import call_key, judge_key
 from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import call_key, judge_key
 from judge_serve.judging.parsing import parse_reply, read_expected
 
 Benchmark = Callable[..., Any]

@@ -1,5 +1,5 @@
-"""Optimize and measure judges: data, figures, the evaluation plane on Ray actors, optimizers, evidence.
+"""Optimize and measure judges: data, figures, judge calls on Ray actors, optimizers, evidence.
 
-The one contract: `EvaluationPlane.evaluate` takes judge calls and returns judgments in the same order, or raises;
-an engine that fails never scores a candidate.
+The one contract: a `Layer` takes judge calls and returns judgments in the same order, or raises; an engine that fails
+never scores a candidate.
 """

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from judge_serve.catalogue.entries import Prices
@@ -105,10 +106,15 @@ class Reflector:
         )
         prompt_bytes = len(prompt.encode("utf-8", "replace"))
         budget = self._budget if self._budget and self._budget.has_token_limits else None
-        taken = budget.reserve(0, self._estimator.worst(prompt_bytes, self._max_tokens)) if budget else None
-        reflection = self._recall(request, prompt)
-        if budget and taken:
-            budget.settle(taken, self._estimator.cost(reflection.prompt_tokens, reflection.completion_tokens))
+        promise = budget.promise(0, self._estimator.worst(prompt_bytes, self._max_tokens)) if budget else None
+        try:
+            reflection = self._recall(request, prompt)
+            if budget and promise:
+                cost = self._estimator.cost(reflection.prompt_tokens, reflection.completion_tokens)
+                budget.settle(promise, replace(cost, calls=0))
+        finally:
+            if budget and promise:
+                budget.release(promise)  # of a model that did not answer
         self._estimator.learn(prompt_bytes, reflection.prompt_tokens, reflection.completion_tokens)
         return reflection.text
 

@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.dataset.splits import OptimizationData
-from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budget import Budget, Promise
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.guardrails import Guardrails, Refusal
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.library.selection import Selection
@@ -27,6 +28,15 @@ from optimize_workers.statistics.metrics import example_score
 MIN_BUDGET = 24
 MIN_VALIDATION = 4
 MIN_VALIDITY = 0.9  # under it a candidate cannot win; below the gate's, which looks at more examples
+
+
+class Judged(NamedTuple):
+    """A program judged on some examples: judgments and scores in [0, 1], in the order of the examples."""
+
+    program: Program
+    examples: Sequence[Example]
+    judgments: Sequence[Judgment]
+    scores: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ class Study:
 
     Attributes:
         judge: the baseline judge; only its program may change.
+        judging: carries out judge calls, within the budget.
         reflect: completes a prompt with the reflection model.
         can_propose: whether the reflection model is able to write instructions.
         bullets: what a search that only chooses bullets chooses from.
@@ -105,8 +116,7 @@ class Study:
 
     judge: Judge
     data: OptimizationData
-    plane: EvaluationPlane
-    budget: Budget
+    judging: Budgeted
     seed: int
     reflect: Callable[[str], str]
     can_propose: bool = True
@@ -118,6 +128,11 @@ class Study:
     trials: list[Trial] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     calls_saved: int = 0
+
+    @property
+    def budget(self) -> Budget:
+        """What the search may spend."""
+        return self.judging.budget
 
     @cached_property
     def guard(self) -> Guardrails:
@@ -134,31 +149,35 @@ class Study:
         chosen = np.random.default_rng([self.seed, 1]).permutation(len(val))[:most]
         return tuple(val[i] for i in sorted(chosen))
 
-    def record(
-        self,
-        program: Program,
-        examples: Sequence[Example],
-        judgments: Sequence[Judgment],
-        *,
-        is_full: bool,
-        origin: dict[str, Any],
-        split: str = "val",
-        calls: int | None = None,
-    ) -> Trial:
-        """Record judgments of a program on examples of a split as a trial; `calls` are the study's so far."""
+    def judge_program(
+        self, program: Program, examples: Sequence[Example], promise: Promise | None = None
+    ) -> list[Judgment]:
+        """Judge a program on examples, once each; the calls are drawn from a promise where there is one.
+
+        Raises: as `Budgeted.judge`.
+        """
+        judge = self.judge.model_copy(update={"program": program})
+        return self.judging.judge(calls_of(judge, examples), promise=promise)
+
+    def scored(self, program: Program, examples: Sequence[Example], judgments: Sequence[Judgment]) -> Judged:
+        """Judgments of a program on examples with their scores."""
         scale = self.judge.task.scale
         scores = [example_score(j, e, scale) for j, e in zip(judgments, examples, strict=True)]
+        return Judged(program, examples, judgments, scores)
+
+    def record(self, judged: Judged, origin: dict[str, Any], *, is_full: bool, split: str = "val") -> Trial:
+        """Record what was judged as a trial of a split, after all judge calls that are settled."""
         trial = Trial(
             number=len(self.trials),
-            program=program,
-            score=float(np.mean(scores)),
-            validity=float(np.mean([j.is_valid for j in judgments])),
-            n=len(judgments),
+            program=judged.program,
+            score=float(np.mean(judged.scores)),
+            validity=float(np.mean([j.is_valid for j in judged.judgments])),
+            n=len(judged.judgments),
             is_full=is_full,
             origin=origin,
             split=split,
-            calls=self.budget.used if calls is None else calls,
-            scores=tuple(scores) if is_full else (),
+            calls=self.budget.used,
+            scores=tuple(judged.scores) if is_full else (),
         )
         self.trials.append(trial)
         self.on_trial(trial)

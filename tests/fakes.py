@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from judge_serve.judging import Engine, EngineReply, EngineRequest, Item, Judge, Judgment, RetryPolicy, judge_pair
+from judge_serve.judging import Engine, EngineReply, EngineRequest, Judgment, RetryPolicy, judge_pair
+from judge_serve.judging.judge_call import JudgeCall
+from optimize_workers.evaluation.layer import OnDone
 from optimize_workers.reflection import Reflection
 
 Answer = EngineReply | str | Exception
@@ -74,7 +76,7 @@ class ScriptedEngine:
 
 
 class InProcessPool:
-    """Pool that judges in this process; see `optimize_workers.evaluation.plane.Pool`."""
+    """Pool that judges in this process; see `optimize_workers.evaluation.layer.Layer`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -85,13 +87,8 @@ class InProcessPool:
         """How many judge calls came in."""
         return sum(self.waves)
 
-    def judge(
-        self,
-        calls: Sequence[tuple[Judge, Item, int]],
-        on_done: Callable[[Sequence[int], Sequence[Judgment]], None] | None = None,
-        on_wait: Callable[[str], None] | None = None,
-    ) -> list[Judgment]:
-        """See `Pool.judge`; the engine gets one attempt per call."""
+    def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
+        """See `Layer.judge`; the engine gets one attempt per call."""
         self.waves.append(len(calls))
 
         async def judge_all() -> list[Judgment]:
@@ -137,7 +134,7 @@ class MemoryStore:
 
 
 class Watching:
-    """Watcher that remembers what it was told; see `optimize_workers.evaluation.plane.Watcher`."""
+    """Watcher that remembers what it was told; see `optimize_workers.evaluation.watched.Watcher`."""
 
     def __init__(self) -> None:
         self.judgments: list[Judgment] = []

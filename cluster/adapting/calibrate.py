@@ -27,10 +27,12 @@ from cluster.registry.store import Registry
 from cluster.report.html import FIGURES, REPORT, write_report
 from cluster.runs.folder import RunFolder
 from cluster.runs.versions import made_with
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
-from optimize_workers.evaluation.plane import JudgeCall, Pool, are_recorded
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.recorded import are_recorded
 from optimize_workers.evidence.calibration import Method
 from optimize_workers.evidence.gate.check import GateEvidence, GateResult, HeldOut, check_gate
 from optimize_workers.statistics.comparison import Comparison, compare
@@ -71,10 +73,10 @@ def _calibrate(
     judge = plain.judge
     training = training_examples(judge, dataset, config.limit)
     held_out = draw_examples(dataset.by_split["test"], config.limit)
-    calls = [JudgeCall(judge.program, example) for example in (*training, *held_out)]
+    calls = calls_of(judge, (*training, *held_out))
     with open_ledger() as ledger, ExitStack() as stack:
-        pool: Pool | None = None
-        if not are_recorded(calls, judge, ledger):  # a model that is not asked is not started
+        pool: Layer | None = None
+        if not are_recorded(calls, ledger):  # a model that is not asked is not started
             pool = stack.enter_context(open_session(choice, home(), progress)).pool
         folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
         ledger.record_run(str(folder.path.resolve()), "calibrate")

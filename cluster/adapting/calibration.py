@@ -6,15 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster.measuring.measure import Measured, remeasure
+from cluster.measuring.measure import Measured, remeasure, watched_by
 from cluster.progress import Progress
 from judge_serve.judging.judge import Judge
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from judge_serve.judging.votes import sample_numbers
 from optimize_workers.dataset.splits import Dataset, draw_examples
-from optimize_workers.evaluation.plane import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.recorded import JudgmentStore
+from optimize_workers.evaluation.voted import Voted
+from optimize_workers.evaluation.watched import Counts
 from optimize_workers.evidence.calibration import Fitted, Method, fit_calibration
 from optimize_workers.evidence.reliability import reliability, reliability_as_dict
 
@@ -46,7 +50,7 @@ def calibrate_on_train(
     judge: Judge,
     dataset: Dataset,
     examples: tuple[Example, ...],
-    pool: Pool | None,
+    pool: Layer | None,
     store: JudgmentStore | None,
     progress: Progress,
     method: Method = Method.AUTO,
@@ -56,13 +60,13 @@ def calibrate_on_train(
         f"judging {len(examples)} training examples for the calibration",
         len(examples) * len(sample_numbers(judge.votes)),
     )
-    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judgments = plane.answer([JudgeCall(judge.program, example) for example in examples])
+    watched = watched_by(progress, pool, store)
+    judgments = Voted(watched).judge(calls_of(judge, examples))
     fitted = fit_calibration(judge, judgments, examples, dataset.fingerprint, method)
     errors = ", ".join(f"{kind} {nmse:.1f}" for kind, nmse in fitted.cv_nmse.items())
     found = f"NMSE on train by cross-validation: {errors}; " if errors else ""
     progress.note(f"{found}calibration {fitted.method}" + (f" ({fitted.reason})" if fitted.reason else ""))
-    return Calibrating(judge, examples, judgments, fitted, plane.counts)
+    return Calibrating(judge, examples, judgments, fitted, watched.counts)
 
 
 def measure_applied(made: Calibrating, plain: Measured, progress: Progress) -> Measured:

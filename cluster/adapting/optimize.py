@@ -29,7 +29,8 @@ from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.serving.home import home
 from optimize_workers.dataset.ranked_lists import load_rankings
 from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
-from optimize_workers.evaluation.plane import Pool, are_recorded
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.recorded import are_recorded
 from optimize_workers.evidence.ceiling import human_ceiling
 from optimize_workers.evidence.ranking import ranking_consequence
 from optimize_workers.ledger import Ledger
@@ -52,8 +53,8 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_split(config.split)
     calls = repeat_calls(release, examples, config.repeats or 1)
     with open_ledger() as ledger, ExitStack() as stack:
-        pool: Pool | None = None
-        if not are_recorded(calls, release.judge, ledger):  # a model that is not asked is not started
+        pool: Layer | None = None
+        if not are_recorded(calls, ledger):  # a model that is not asked is not started
             pool = stack.enter_context(open_session(choice, home(), progress)).pool
         opening = ("evaluate", str(config.out))
         dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, *opening))

@@ -16,7 +16,9 @@ from judge_serve.judging.judge import Judge
 from judge_serve.judging.task import Example
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import Counts, EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
+from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.guardrails import Refusal
 from optimize_workers.ledger import Ledger
 from optimize_workers.library.bullets import Bullet
@@ -70,7 +72,7 @@ def run_search(
     data = dataset.for_optimizers(judge.program.demonstrations)
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
     prices = config.prices_of(judge.model.name)
-    plane = EvaluationPlane(judge, session.pool, budget, store=ledger, watcher=progress, prices=prices)
+    watched = Watched(Recorded(session.pool, ledger), progress)
     reflect = Reflector(
         session.complete_reflection,
         session.reflection_model,
@@ -85,8 +87,7 @@ def run_search(
     study = Study(
         judge=judge,
         data=data,
-        plane=plane,
-        budget=budget,
+        judging=Budgeted(watched, budget, prices=prices, watcher=progress),
         seed=config.seed,
         reflect=reflect,
         can_propose=session.can_propose,
@@ -102,7 +103,7 @@ def run_search(
     found = _optimizer_of(config).run(study)
     if not any(trial.is_full for trial in found.trials):
         raise RefusedInputError("the budget ended before the baseline was measured; raise --max-tokens or --max-usd")
-    spending = Spending(plane.counts, reflect.num_asked, reflect.num_cached)
+    spending = Spending(watched.counts, reflect.num_asked, reflect.num_cached)
     _note_search(found, budget, spending, progress)
     tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)
     validation = Validation(study.validation_examples(tried.n), 100.0 * (1.0 - tried.score))

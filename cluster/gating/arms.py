@@ -10,11 +10,13 @@ from cluster.endpoint.models import ModelChoice
 from cluster.endpoint.session import open_session
 from cluster.measuring.measure import Measured, judge_examples, measure_judge
 from cluster.progress import Progress
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from judge_serve.serving.home import home
-from optimize_workers.evaluation.plane import JudgeCall, Pool, are_recorded
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.recorded import are_recorded
 from optimize_workers.evidence.gate.adversarial import Perturbed
 from optimize_workers.evidence.gate.rating_shift import Rerated
 from optimize_workers.ledger import Ledger
@@ -52,7 +54,7 @@ def measure_arms(
     for model in dict.fromkeys(arm.choice.identity for arm in arms):
         own = [arm for arm in arms if arm.choice.identity == model]
         with ExitStack() as stack:
-            pool: Pool | None = None
+            pool: Layer | None = None
             if not all(_is_recorded(arm.release, [*examples, *perturbed], ledger) for arm in own):
                 pool = stack.enter_context(open_session(own[0].choice, home(), progress)).pool
             for name, release, _ in own:
@@ -65,5 +67,4 @@ def measure_arms(
 
 
 def _is_recorded(release: Release, examples: Sequence[Example], ledger: Ledger) -> bool:
-    calls = [JudgeCall(release.judge.program, example) for example in examples]
-    return are_recorded(calls, release.judge, ledger)
+    return are_recorded(calls_of(release.judge, examples), ledger)

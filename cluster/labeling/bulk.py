@@ -18,13 +18,16 @@ from cluster.registry.store import Registered, Registry, resolve_release
 from cluster.runs.config import CommandConfig, Reason
 from cluster.runs.folder import RunFolder
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Item
-from judge_serve.judging.votes import combine, sample_numbers
+from judge_serve.judging.votes import sample_numbers
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import load_items
-from optimize_workers.evaluation.plane import Pool
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.voted import Voted
+from optimize_workers.evaluation.watched import Watched
 
 SHARD_ROWS = 1_000
 LABEL_SCHEMA: list[Any] = [
@@ -87,7 +90,7 @@ def shown_gate(registered: Registered, caveats: list[str]) -> dict[str, Any]:
 
 
 def label_rows(
-    rows: list[tuple[Item, dict[str, Any]]], release: Release, pool: Pool, out: Path, progress: Progress
+    rows: list[tuple[Item, dict[str, Any]]], release: Release, pool: Layer, out: Path, progress: Progress
 ) -> dict[str, Any]:
     """Judge rows and write shards; a shard appears whole, in the order of its rows."""
     num_calls = len(rows) * len(sample_numbers(release.judge.votes))
@@ -107,20 +110,10 @@ def label_rows(
     return {"release": release.id, "rows": len(rows), "invalid": num_invalid, "shards": shards}
 
 
-def _judge(items: Sequence[Item], release: Release, pool: Pool, progress: Progress) -> list[Judgment]:
+def _judge(items: Sequence[Item], release: Release, pool: Layer, progress: Progress) -> list[Judgment]:
     """What a release answers to items, its votes combined and its calibration applied."""
-    judge, votes = release.judge, release.judge.votes
-    numbers = sample_numbers(votes)
-    samples = pool.judge(
-        [(judge, item, number) for item in items for number in numbers],
-        lambda _places, judgments: progress.judged(judgments),
-        progress.waiting,
-    )
-    if votes is not None:
-        count = votes.num_samples
-        parts = [samples[start : start + count] for start in range(0, len(samples), count)]
-        samples = [combine(part, votes.combine, judge.task.scale) for part in parts]
-    return [release.calibrated(judgment) for judgment in samples]
+    layers = Voted(Watched(pool, progress))
+    return [release.calibrated(one) for one in layers.judge([JudgeCall(release.judge, item) for item in items])]
 
 
 def _passed_columns(rows: list[tuple[Item, dict[str, Any]]]) -> pa.Table:

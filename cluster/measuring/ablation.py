@@ -10,15 +10,18 @@ from pydantic import Field
 from cluster.endpoint.judges import choice_for
 from cluster.endpoint.session import open_session
 from cluster.machine.stores import open_ledger
-from cluster.measuring.measure import summary_line
+from cluster.measuring.measure import summary_line, watched_by
 from cluster.progress import Progress
 from cluster.registry.store import resolve_release
 from cluster.runs.config import SPLIT_PATTERN, CommandConfig
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.votes import sample_numbers
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import draw_examples, load_dataset
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall, Pool, are_recorded
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.recorded import are_recorded
+from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evidence.ablation import BulletEffect, ablate, without_each
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.statistics.metrics import measure
@@ -45,10 +48,11 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_split(config.split)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     programs = [judge.program, *without_each(judge.program)]
-    calls = [JudgeCall(program, example) for program in programs for example in examples]
+    judges = [judge.model_copy(update={"program": program}) for program in programs]
+    calls = [call for one in judges for call in calls_of(one, examples)]
     with open_ledger() as ledger, ExitStack() as stack:
-        pool: Pool | None = None
-        if not are_recorded(calls, judge, ledger):  # a model that is not asked is not started
+        pool: Layer | None = None
+        if not are_recorded(calls, ledger):  # a model that is not asked is not started
             pool = stack.enter_context(open_session(choice, home(), progress)).pool
         opening = ("bullets ablate", release.id)
         dataset.open_split(config.split, lambda digest: ledger.record_test_opening(digest, *opening))
@@ -56,8 +60,8 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
             f"judging {len(examples)} {config.split} examples with and without each of {len(programs) - 1} bullets",
             len(calls) * len(sample_numbers(judge.votes)),
         )
-        plane = EvaluationPlane(judge, pool, store=ledger, watcher=progress)
-        judgments = [release.calibrated(judgment) for judgment in plane.answer(calls)]
+        watched = watched_by(progress, pool, ledger)
+        judgments = [release.calibrated(judgment) for judgment in Voted(watched).judge(calls)]
     parts = [judgments[start : start + len(examples)] for start in range(0, len(calls), len(examples))]
     figures = measure(parts[0], examples, judge.task.scale)
     progress.note(summary_line(figures))
@@ -67,8 +71,8 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
         "dataset": {"path": dataset.path, "fingerprint": dataset.fingerprint, "split": config.split, "n": figures.n},
         "nmse": figures.nmse,
         "nmse_ci95": list(figures.nmse_ci95),
-        "calls": plane.counts.calls,
-        "cached": plane.counts.cached,
+        "calls": watched.counts.calls,
+        "cached": watched.counts.cached,
         "bullets": [_shown(effect) for effect in effects],
     }
 

@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 
 from cluster.progress import Progress
 from judge_serve.judging.judge import Judge
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from judge_serve.judging.votes import sample_numbers
 from optimize_workers.dataset.splits import Dataset
-from optimize_workers.evaluation.plane import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool
+from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.recorded import JudgmentStore, Recorded
+from optimize_workers.evaluation.voted import Voted
+from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.statistics.metrics import Figures, measure
 
 
@@ -51,7 +55,7 @@ class Measured(NamedTuple):
 def measure_judge(
     release: Release,
     examples: Sequence[Example],
-    pool: Pool | None,
+    pool: Layer | None,
     progress: Progress,
     title: str,
     store: JudgmentStore | None = None,
@@ -79,7 +83,7 @@ def remeasure(release: Release, measured: Measured, progress: Progress) -> Measu
 def judge_examples(
     release: Release,
     examples: Sequence[Example],
-    pool: Pool | None,
+    pool: Layer | None,
     progress: Progress,
     title: str,
     store: JudgmentStore | None = None,
@@ -87,9 +91,21 @@ def judge_examples(
     """Judgments of all examples, in their order, and what they cost; see `measure_judge`."""
     judge: Judge = release.judge
     progress.phase(title, len(examples) * len(sample_numbers(judge.votes)))
-    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judged = plane.answer([JudgeCall(judge.program, example) for example in examples])
-    return [release.calibrated(judgment) for judgment in judged], plane.counts
+    watched = watched_by(progress, pool, store)
+    judged = Voted(watched).judge(calls_of(judge, examples))
+    return [release.calibrated(judgment) for judgment in judged], watched.counts
+
+
+def watched_by(progress: Progress, pool: Layer | None, store: JudgmentStore | None = None) -> Watched:
+    """The layers that judge outside of a search: what the store does not hold is asked, all is counted and told.
+
+    `pool` may be None where the store holds all.
+    """
+    if store is not None:
+        return Watched(Recorded(pool, store), progress)
+    if pool is None:
+        raise ValueError("neither a pool nor a store: nobody to ask")
+    return Watched(pool, progress)
 
 
 def summary_line(figures: Figures) -> str:

@@ -1,7 +1,8 @@
-"""Budgets: how many judge calls, tokens and dollars a study may spend; checked before anything is sent.
+"""Budgets: what a study may spend in judge calls, tokens and dollars; promised before anything is sent.
 
-Calls are known before a wave, tokens are not: a wave reserves what it can cost at worst and is settled when its
-judgments are in. Recorded judgments count like fresh ones, so that a resumed study makes the same decisions.
+A promise sets judge calls aside; what is sent is drawn from it, and settling it counts what was spent and gives the
+rest back. Judge calls are known before they are made, tokens are not: what is sent promises what it can cost at worst.
+Recorded judgments count like fresh ones, so that a resumed study makes the same decisions.
 """
 
 from __future__ import annotations
@@ -27,35 +28,63 @@ class Cost:
     usd: float = 0.0
 
 
+@dataclass(eq=False)
+class Promise:
+    """Judge calls set aside, and the tokens and dollars that they can cost at worst; made by `Budget.promise`.
+
+    Attributes:
+        calls: judge calls that are not spent and not drawn by another promise.
+        spent: judge calls that were made, not counted as used until the promise is settled.
+        drawn_from: the promise that the calls come from; None where they come from the budget.
+        is_open: whether it is neither settled nor released.
+    """
+
+    calls: int
+    tokens: int = 0
+    usd: float = 0.0
+    drawn_from: Promise | None = None
+    spent: int = 0
+    is_open: bool = True
+
+
 @dataclass
 class Budget:
-    """What may be spent and what is spent or reserved.
+    """What may be spent, what is promised and what is spent.
 
     Attributes:
         total: judge calls allowed.
         max_tokens: prompt and completion tokens allowed, of judging and reflecting; None is no limit.
         max_usd: the same in US dollars.
-        used: judge calls sent, those answered by the ledger included.
+        used: judge calls of settled promises, those answered by the ledger included.
+        promised: judge calls of open promises.
+        used_tokens, used_usd: spent, or promised at worst.
     """
 
     total: int
-    used: int = 0
+    used: int = field(default=0, init=False)
+    promised: int = field(default=0, init=False)
     max_tokens: int | None = None
     max_usd: float | None = None
-    used_tokens: int = 0
-    used_usd: float = 0.0
+    used_tokens: int = field(default=0, init=False)
+    used_usd: float = field(default=0.0, init=False)
     _worst_call: Cost = field(default=Cost(), init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _open: set[Promise] = field(default_factory=set, init=False, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     @property
     def has_token_limits(self) -> bool:
-        """Whether tokens or dollars are limited, so that waves must say what they cost at worst."""
+        """Whether tokens or dollars are limited, so that what is sent must say what it costs at worst."""
         return self.max_tokens is not None or self.max_usd is not None
 
     @property
+    def calls_left(self) -> int:
+        """Judge calls that are neither used nor promised, whatever they may cost."""
+        return self.total - self.used - self.promised
+
+    @property
     def left(self) -> int:
-        """Judge calls that may still be sent, each as costly as the costliest so far."""
-        left = self.total - self.used
+        """Judge calls that may still be promised, each as costly as the costliest so far."""
+        left = self.calls_left
         if self.max_tokens is not None and self._worst_call.tokens:
             left = min(left, (self.max_tokens - self.used_tokens) // self._worst_call.tokens)
         if self.max_usd is not None and self._worst_call.usd:
@@ -72,41 +101,93 @@ class Budget:
         """US dollars that may still be spent, None without a limit."""
         return None if self.max_usd is None else max(0.0, self.max_usd - self.used_usd)
 
-    def reserve(self, num_calls: int, worst: Cost | None = None) -> Cost:
-        """Take calls, and what they cost at worst, before they are sent; returns what was taken.
+    def promise(self, num_calls: int, worst: Cost = Cost(), out_of: Promise | None = None) -> Promise:
+        """Set judge calls aside, and the tokens and dollars that they cost at worst.
 
-        Raises: BudgetExceededError naming the limit; nothing is taken then.
+        Args:
+            num_calls: how many.
+            worst: its tokens and dollars are promised too.
+            out_of: an open promise that the calls are drawn from; from what is left otherwise.
+
+        Raises:
+            BudgetExceededError: naming the limit; nothing is promised then.
+            ValueError: more calls than the other promise holds.
         """
-        taken = Cost(num_calls, worst.tokens if worst else 0, worst.usd if worst else 0.0)
         with self._lock:
-            if num_calls > self.total - self.used:
-                raise BudgetExceededError(
-                    f"{num_calls} judge calls asked, {self.total - self.used} of {self.total} left"
-                )
-            if self.max_tokens is not None and self.used_tokens + taken.tokens > self.max_tokens:
-                raise BudgetExceededError(
-                    f"up to {taken.tokens} tokens asked, {self.max_tokens - self.used_tokens} of {self.max_tokens} left"
-                )
-            if self.max_usd is not None and self.used_usd + taken.usd > self.max_usd:
-                raise BudgetExceededError(
-                    f"up to {taken.usd:.4f} USD asked, {self.max_usd - self.used_usd:.4f} of {self.max_usd:g} left"
-                )
-            self.used += taken.calls
-            self.used_tokens += taken.tokens
-            self.used_usd += taken.usd
-        return taken
+            self._check(num_calls, worst, out_of)
+            if out_of is None:
+                self.promised += num_calls
+            else:
+                out_of.calls -= num_calls
+            self.used_tokens += worst.tokens
+            self.used_usd += worst.usd
+            made = Promise(num_calls, worst.tokens, worst.usd, out_of)
+            self._open.add(made)
+        return made
 
-    def settle(self, taken: Cost, spent: Cost) -> None:
-        """Replace the tokens and dollars of a reservation by what was really spent; calls stay taken."""
+    def settle(self, promise: Promise, spent: Cost | None = None) -> None:
+        """Count what was spent of a promise, and give the rest back; a settled one stays as it is.
+
+        `spent` is what its calls came to; without it that is what was drawn from the promise and settled.
+        """
         with self._lock:
-            self.used_tokens += spent.tokens - taken.tokens
-            self.used_usd += spent.usd - taken.usd
+            if not promise.is_open:
+                return
+            if spent is not None:
+                promise.calls -= spent.calls
+                promise.spent += spent.calls
+                self.used_tokens += spent.tokens
+                self.used_usd += spent.usd
+            if (above := self._open_above(promise)) is not None:
+                above.spent += promise.spent
+            else:
+                self.used += promise.spent
+                self.promised -= promise.spent
+            self.release(promise)
+
+    def release(self, promise: Promise) -> None:
+        """Give back what is not spent of a promise: its calls, and the tokens and dollars promised with them."""
+        with self._lock:
+            if not promise.is_open:
+                return
+            if (above := self._open_above(promise)) is not None:
+                above.calls += promise.calls
+            else:
+                self.promised -= promise.calls
+            self.used_tokens -= promise.tokens
+            self.used_usd -= promise.usd
+            promise.calls, promise.is_open = 0, False
+            self._open.discard(promise)
+
+    def settle_all(self) -> None:
+        """Settle what is still promised, when a search ends or breaks off; what is under way counts when it is in."""
+        with self._lock:
+            for promise in [promise for promise in self._open if promise.drawn_from is None]:
+                self.settle(promise)
 
     def note_worst_call(self, call: Cost) -> None:
         """Remember what the costliest call so far may have cost, see `left`."""
         with self._lock:
             worst = self._worst_call
             self._worst_call = Cost(1, max(worst.tokens, call.tokens), max(worst.usd, call.usd))
+
+    def _open_above(self, promise: Promise) -> Promise | None:
+        above = promise.drawn_from
+        return above if above is not None and above.is_open else None
+
+    def _check(self, num_calls: int, worst: Cost, out_of: Promise | None) -> None:
+        if out_of is not None and (num_calls > out_of.calls or not out_of.is_open):
+            raise ValueError(f"{num_calls} judge calls drawn from a promise that holds {out_of.calls}")
+        if out_of is None and num_calls > self.calls_left:
+            raise BudgetExceededError(f"{num_calls} judge calls asked, {self.calls_left} of {self.total} left")
+        if self.max_tokens is not None and self.used_tokens + worst.tokens > self.max_tokens:
+            raise BudgetExceededError(
+                f"up to {worst.tokens} tokens asked, {self.max_tokens - self.used_tokens} of {self.max_tokens} left"
+            )
+        if self.max_usd is not None and self.used_usd + worst.usd > self.max_usd:
+            raise BudgetExceededError(
+                f"up to {worst.usd:.4f} USD asked, {self.max_usd - self.used_usd:.4f} of {self.max_usd:g} left"
+            )
 
 
 class CostEstimator:

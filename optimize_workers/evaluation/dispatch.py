@@ -14,16 +14,15 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from judge_serve.judging.errors import EngineError
-from judge_serve.judging.judge import Judge, RetryPolicy
+from judge_serve.judging.judge import RetryPolicy
+from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
-from judge_serve.judging.task import Item
 
 MAX_FAILURES = 4  # times one call may fail while others are answered
 MAX_DEATHS = 3  # times a worker may die with one call while nothing of its wave is judged
 LOOK_EVERY_S = 0.5  # how often the state of workers and outages is looked at
 WORKER_START_S = 60.0  # how long a dead worker may take to come back, whatever the policy says about outages
 FIRST_PROBE_S = 0.5  # pause before the first probe of an outage; each further one doubles it
-Call = tuple[Judge, Item, int]
 
 
 class CallId(NamedTuple):
@@ -44,13 +43,13 @@ class Arrived(NamedTuple):
 class Wave:
     """Judge calls that one caller waits for, those of one judge next to each other (the engine's prefix cache)."""
 
-    def __init__(self, number: int, calls: Sequence[Call]) -> None:
+    def __init__(self, number: int, calls: Sequence[JudgeCall]) -> None:
         self.number = number
         self.calls = calls
         self.arrivals: SimpleQueue[Arrived] = SimpleQueue()  # read by the caller's thread
         by_judge: dict[int, list[int]] = {}
-        for place, (judge, _, _) in enumerate(calls):
-            by_judge.setdefault(id(judge), []).append(place)
+        for place, call in enumerate(calls):
+            by_judge.setdefault(id(call.judge), []).append(place)
         self.waiting = deque(place for places in by_judge.values() for place in places)
         self.failures: dict[int, int] = {}
         self.deaths: dict[int, tuple[int, int]] = {}  # place -> deaths in a row, judgments of the wave by then
@@ -146,7 +145,7 @@ class Dispatcher:
         if self.num_judged > judged_when_sent:  # others were answered meanwhile
             wave.failures[call.place] = wave.failures.get(call.place, 0) + 1
             if wave.failures[call.place] > MAX_FAILURES:
-                _, item, _ = wave.calls[call.place]
+                item = wave.calls[call.place].item
                 wave.fail(
                     EngineError(
                         f"{error.message}; the judge call for query_id {item.query_id!r}, doc_id {item.doc_id!r} "

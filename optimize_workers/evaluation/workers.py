@@ -8,13 +8,12 @@ under a slow model, hundreds under a fast one. Whatever a dead worker held is se
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import math
 import os
 import pickle
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -27,11 +26,11 @@ from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import EngineError
-from judge_serve.judging.judge import Judge, RetryPolicy, judge_pair
+from judge_serve.judging.judge import RetryPolicy, judge_pair
+from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
-from judge_serve.judging.task import Item
-from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, Call, CallId, Dispatcher, Wave
-from optimize_workers.evaluation.plane import OnDone, OnWait
+from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, Wave
+from optimize_workers.evaluation.layer import OnDone
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,7 @@ SLOTS_OF_A_WORKER = 128  # judge calls that one process carries out at once with
 HEARTBEAT_S = 5.0  # silence after which progress is shown all the same
 LINGER_S = 0.02  # an exchange waits this long for more judgments while some are under way
 MIN_AHEAD, MAX_AHEAD = 2, 1_024  # calls that wait in a worker for a free slot
-_KEPT_JUDGES = 256
-
-Sent = tuple[CallId, bytes, Item, int]  # id, digest of the pickled judge, item, occurrence
+OnWait = Callable[[str], None]
 Outcome = Judgment | Exception
 
 
@@ -55,32 +52,24 @@ class JudgeWorker:
         self._slots = slots
         self._engine: Engine | None = None
         self._life = os.urandom(8).hex()  # a restarted worker has forgotten what it held
-        self._judges: OrderedDict[bytes, Judge] = OrderedDict()
-        self._waiting: deque[tuple[CallId, Judge, Item, int]] = deque()
+        self._waiting: deque[tuple[CallId, JudgeCall]] = deque()
         self._busy: dict[asyncio.Task[None], int | None] = {}  # slots at work, by wave
         self._finished: list[tuple[CallId, Outcome]] = []
         self._news = asyncio.Event()
         self._last_exchange = 0
 
     async def exchange(
-        self, calls: Sequence[Sent], judges: dict[bytes, bytes], wait_s: float
+        self, calls: Sequence[tuple[CallId, JudgeCall]], wait_s: float
     ) -> tuple[str, int, list[tuple[CallId, Outcome]]]:
         """Take calls, wait until something is finished, return it.
 
         Args:
-            calls: what to judge.
-            judges: their judges, pickled, by digest.
+            calls: what to judge; those of one judge share one object, which is sent once.
             wait_s: bound of the wait; a later exchange ends it as well.
 
         Returns: a name of this worker's life, its process id, and what is finished.
         """
-        for digest, pickled in judges.items():
-            if digest not in self._judges:
-                self._judges[digest] = pickle.loads(pickled)
-            self._judges.move_to_end(digest)
-        self._waiting.extend((call, self._judges[digest], item, n) for call, digest, item, n in calls)
-        while len(self._judges) > _KEPT_JUDGES:
-            self._judges.popitem(last=False)
+        self._waiting.extend(calls)
         self._fill_slots()
         self._last_exchange += 1
         mine = self._last_exchange
@@ -118,16 +107,17 @@ class JudgeWorker:
         me = asyncio.current_task()
         assert me is not None
         while self._waiting:
-            call, judge, item, occurrence = self._waiting.popleft()
-            self._busy[me] = call.wave
+            id, call = self._waiting.popleft()
+            self._busy[me] = id.wave
             outcome: Outcome
             try:
                 if self._engine is None:
                     self._engine = self._connect()
+                judge, item, occurrence = call
                 outcome = await judge_pair(judge, item, self._engine, occurrence=occurrence, retry=self._retry)
             except Exception as error:  # an actor's boundary: the caller raises it
                 outcome = _portable(error)
-            self._finished.append((call, outcome))
+            self._finished.append((id, outcome))
             self._news.set()
 
 
@@ -161,6 +151,7 @@ class WorkerPool:
         num_workers: processes; by default enough for the slots, at least two.
         max_calls_in_flight: slots of all workers together.
         retry: patience with a failing engine.
+        on_wait: told what is waited for in an outage, by whoever waits.
     """
 
     def __init__(
@@ -170,13 +161,14 @@ class WorkerPool:
         num_workers: int | None = None,
         max_calls_in_flight: int = 32,
         retry: RetryPolicy | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
+        self._on_wait = on_wait
         policy = retry or RetryPolicy()
         num = min(num_workers or max(2, math.ceil(max_calls_in_flight / SLOTS_OF_A_WORKER)), max_calls_in_flight)
         shares = [max_calls_in_flight // num + (n < max_calls_in_flight % num) for n in range(num)]
         self._workers = [_Worker(JudgeWorker.remote(connect, policy, slots), slots) for slots in shares]  # type: ignore[attr-defined]
         self._dispatcher = Dispatcher(policy)
-        self._pickled: dict[int, tuple[bytes, bytes]] = {}  # id of a judge of an open wave -> digest, pickle
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._num_waves = 0
         self._is_closed = False
@@ -189,15 +181,8 @@ class WorkerPool:
         """Process ids of the workers that have answered so far."""
         return [worker.pid for worker in self._workers if worker.pid]
 
-    def judge(
-        self, calls: Sequence[Call], on_done: OnDone | None = None, on_wait: OnWait | None = None
-    ) -> list[Judgment]:
-        """Judge (judge, item, occurrence) calls; answers in the order of the calls.
-
-        Args:
-            calls: calls of one judge are sent together, so that the engine's prefix cache works.
-            on_done: receives places and judgments as they arrive, none of them every few seconds while none do.
-            on_wait: told what is waited for in an outage.
+    def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
+        """See `Layer.judge`; calls of one judge are sent together, so that the engine's prefix cache works.
 
         Raises:
             EngineError: the engine refused a call, or gave no answer for longer than the policy allows; what is
@@ -219,8 +204,8 @@ class WorkerPool:
                     arrived = wave.arrivals.get(timeout=HEARTBEAT_S)
                 except Empty:
                     status = self._dispatcher.status()
-                    if status and on_wait:
-                        on_wait(status)
+                    if status and self._on_wait:
+                        self._on_wait(status)
                     elif on_done:
                         on_done((), ())
                     continue
@@ -276,16 +261,11 @@ class WorkerPool:
                 self._exchange(worker, calls)
 
     def _exchange(self, worker: _Worker, calls: Sequence[CallId]) -> None:
-        sent: list[Sent] = []
-        judges: dict[bytes, bytes] = {}
-        for call in calls:
-            judge, item, occurrence = self._dispatcher.waves[call.wave].calls[call.place]
-            digest, pickled = self._pickle(judge)
-            judges[digest] = pickled
-            sent.append((call, digest, item, occurrence))
-            worker.assigned[call] = self._dispatcher.num_judged
+        for id in calls:
+            worker.assigned[id] = self._dispatcher.num_judged
         worker.num_exchanges += 1
-        future: Future[Any] = worker.actor.exchange.remote(sent, judges, HEARTBEAT_S).future()
+        sent = [(id, self._dispatcher.waves[id.wave].calls[id.place]) for id in calls]
+        future: Future[Any] = worker.actor.exchange.remote(sent, HEARTBEAT_S).future()
         future.add_done_callback(lambda done: self._events.put(partial(self._returned, worker, done)))
 
     def _returned(self, worker: _Worker, done: Future[Any]) -> None:
@@ -333,8 +313,6 @@ class WorkerPool:
 
     def _close_wave(self, wave: Wave) -> None:
         self._dispatcher.close(wave)
-        for judge, _, _ in wave.calls:
-            self._pickled.pop(id(judge), None)
         for worker in self._workers:
             if any(call.wave == wave.number for call in worker.assigned):
                 worker.actor.drop.remote(wave.number)
@@ -342,12 +320,6 @@ class WorkerPool:
                 for call in dropped:
                     del worker.assigned[call]
                 self._dispatcher.lost(dropped)
-
-    def _pickle(self, judge: Judge) -> tuple[bytes, bytes]:
-        if id(judge) not in self._pickled:
-            pickled = pickle.dumps(judge)
-            self._pickled[id(judge)] = (hashlib.blake2b(pickled, digest_size=16).digest(), pickled)
-        return self._pickled[id(judge)]
 
 
 def _last_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Judging in threads: programs on examples, each pair of the two once, whoever needs it first pays for it.
 
-Who that is follows from the order of `start`, never from the order in which calls come back.
+Who that is follows from the order of `start`, never from the order in which calls come back; and what is left of the
+budget follows from the order of `start` and `wait`.
 """
 
 from __future__ import annotations
@@ -11,36 +12,35 @@ from dataclasses import dataclass
 
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
-from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
-from optimize_workers.evaluation.plane import JudgeCall
-from optimize_workers.optimizers.gepa.lessons import Judged
-from optimize_workers.statistics.metrics import example_score
-from optimize_workers.study import Study
+from optimize_workers.evaluation.budget import Promise
+from optimize_workers.study import Judged, Study
 
 _Place = tuple[Future[list[Judgment]], int]  # a wave under way, and which of its judgments
 
 
 @dataclass(frozen=True)
-class Judging:
-    """Judgments under way or in: of a program on examples, in their order; `num_new` of them were asked for it."""
+class Started:
+    """Judgments under way or in: of a program on examples, in their order; `promise` holds the calls asked for it."""
 
+    study: Study
     program: Program
     examples: Sequence[Example]
-    num_new: int
+    promise: Promise
     places: Sequence[_Place]
-    scale: Scale
 
     def wait(self) -> Judged:
-        """All judgments.
+        """All judgments; those that were asked for it are settled.
 
         Raises:
             BudgetExceededError: tokens or dollars ran out before they were asked.
             EngineError: the engine failed.
         """
-        judgments = [wave.result()[at] for wave, at in self.places]
-        pairs = zip(judgments, self.examples, strict=True)  # a pair may occur twice, with different human ratings
-        return Judged(judgments, [example_score(judgment, example, self.scale) for judgment, example in pairs])
+        try:
+            judgments = [wave.result()[at] for wave, at in self.places]
+        finally:
+            self.study.budget.settle(self.promise)
+        return self.study.scored(self.program, self.examples, judgments)  # a pair may occur with several human ratings
 
 
 class JudgingOnce:
@@ -55,14 +55,18 @@ class JudgingOnce:
         """How many judge calls it takes to judge a program on these examples."""
         return len(self._new(program, examples))
 
-    def start(self, program: Program, examples: Sequence[Example]) -> Judging:
-        """Judge a program on examples; what is known or under way is not asked again."""
+    def start(self, program: Program, examples: Sequence[Example]) -> Started:
+        """Judge a program on examples; what is known or under way is not asked again.
+
+        Raises: BudgetExceededError if the budget does not hold the calls.
+        """
         new = self._new(program, examples)
+        promise = self._study.budget.promise(len(new))
         if new:
-            wave = self._threads.submit(self._study.plane.evaluate, [JudgeCall(program, example) for example in new])
+            wave = self._threads.submit(self._study.judge_program, program, new, promise)
             self._known |= {(program.digest, example.item): (wave, at) for at, example in enumerate(new)}
         places = [self._known[program.digest, example.item] for example in examples]
-        return Judging(program, examples, len(new), places, self._study.judge.task.scale)
+        return Started(self._study, program, examples, promise, places)
 
     def _new(self, program: Program, examples: Sequence[Example]) -> list[Example]:
         items = dict.fromkeys(example.item for example in examples if (program.digest, example.item) not in self._known)

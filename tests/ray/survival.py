@@ -7,7 +7,9 @@ import signal
 
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from judge_serve.judging import Judgment
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall, call_keys
+from judge_serve.judging.judge_call import JudgeCall, call_keys
+from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.watched import Watched
 from optimize_workers.ledger import Ledger
 from tests.builders import JUDGE, PROGRAM, make_examples
 from tests.fakes import InProcessPool
@@ -17,7 +19,11 @@ CONFIG = SimulatedEngineConfig(
 )
 OTHER = PROGRAM.with_sections({"rubric": "Rate it well."})
 EXAMPLES = make_examples(150)
-CALLS = [JudgeCall(program, example) for program in (PROGRAM, OTHER) for example in EXAMPLES]
+CALLS = [
+    JudgeCall(judge, example.item)
+    for judge in (JUDGE, JUDGE.model_copy(update={"program": OTHER}))
+    for example in EXAMPLES
+]
 
 
 class Disturber:
@@ -54,21 +60,19 @@ def replies(judgments: list[Judgment]) -> list[tuple[object, ...]]:
 def undisturbed() -> list[tuple[object, ...]]:
     """The same wave in this process, without latency, workers or ledger."""
     engine = SimulatedEngine(CONFIG.model_copy(update={"latency_median_s": 0.0}))
-    return replies(EvaluationPlane(JUDGE, InProcessPool(engine)).evaluate(CALLS))
+    return replies(InProcessPool(engine).judge(CALLS))
 
 
 def run_disturbed(pool, folder, disturb) -> None:
     """Judge the wave with a disturbance; results equal the undisturbed run, the ledger holds each key once."""
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     watcher = Disturber(disturb)
-    judgments = EvaluationPlane(JUDGE, pool, store=ledger, watcher=watcher).evaluate(CALLS)
+    judgments = Watched(Recorded(pool, ledger), watcher).judge(CALLS)
     ledger.flush()
     assert watcher.has_disturbed
     assert watcher.seen == len(CALLS), "every judgment is told once"
     assert replies(judgments) == undisturbed()
     assert ledger.stats()["judgments"] == len(CALLS)
-    other = JUDGE.model_copy(update={"program": OTHER})
-    wave = [(JUDGE if call.program is PROGRAM else other, call.example.item, 0) for call in CALLS]
-    found = ledger.find(keys := call_keys(wave))
+    found = ledger.find(keys := call_keys(CALLS))
     assert replies([found[key] for key in keys]) == undisturbed()
     ledger.close()

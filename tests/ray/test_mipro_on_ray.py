@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.optimizers import OPTIMIZERS
 from tests.fakes import ScriptedEngine
 from tests.unit.optimize_workers.optimizers.searches import make_study, readable_with_demonstrations
@@ -22,7 +22,7 @@ def test_mipro_on_workers_finds_what_mipro_in_process_finds(local_ray):
     here = make_study(readable_with_demonstrations, can_propose=False, budget=60)
     there = make_study(readable_with_demonstrations, can_propose=False, budget=60)
     pool = WorkerPool(partial(ScriptedEngine, readable_with_demonstrations))
-    there.plane = EvaluationPlane(there.judge, pool, there.budget)
+    there.judging = Budgeted(pool, there.budget)
     expected, found = OPTIMIZERS["mipro"]().run(here), OPTIMIZERS["mipro"]().run(there)
     pool.close()
     assert found.winner.demonstrations

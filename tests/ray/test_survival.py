@@ -14,9 +14,9 @@ from judge_serve.catalogue.served_model import deployment_name
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine
 from judge_serve.judging import EngineError, RetryPolicy
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.watched import Watched
 from optimize_workers.ledger import Ledger
-from tests.builders import JUDGE
 from tests.ray.survival import CALLS, CONFIG, Disturber, kill, replies, run_disturbed, undisturbed
 
 pytestmark = pytest.mark.ray
@@ -93,14 +93,14 @@ def test_a_wave_that_failed_in_an_outage_goes_on_from_what_is_recorded(pool, tmp
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     watcher = Disturber(lambda: write_outage(outage, Outage()))
     with pytest.raises(EngineError, match=r"no answer for .* what was judged is recorded"):
-        EvaluationPlane(JUDGE, workers, store=ledger, watcher=watcher).evaluate(CALLS)
+        Watched(Recorded(workers, ledger), watcher).judge(CALLS)
     outage.unlink()
     ledger.flush()
     kept = ledger.stats()["judgments"]
     assert len(CALLS) / 3 < kept < len(CALLS)
-    plane = EvaluationPlane(JUDGE, workers, store=ledger)
-    assert replies(plane.evaluate(CALLS)) == undisturbed()
-    assert plane.counts.cached == kept
+    layers = Watched(Recorded(workers, ledger))
+    assert replies(layers.judge(CALLS)) == undisturbed()
+    assert layers.counts.cached == kept
     ledger.close()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from judge_serve.judging import EngineError, RetryPolicy
+from judge_serve.judging.judge_call import JudgeCall, calls_of
 from tests.builders import JUDGE, PROGRAM, make_examples
 from tests.fakes import ScriptedEngine, json_reply
 from tests.unit.optimize_workers.optimizers.searches import gold_of, rate_well
@@ -83,7 +84,7 @@ def pool(local_ray):
 
 
 def calls(judge=JUDGE, examples=EXAMPLES):
-    return [(judge, example.item, 0) for example in examples]
+    return calls_of(judge, examples)
 
 
 def ratings(judgments):
@@ -100,7 +101,7 @@ def test_judgments_come_back_in_the_order_of_the_calls(pool):
 
 
 def test_several_judges_in_one_wave_keep_their_own_answers(pool):
-    wave = [(judge, example.item, 0) for example in EXAMPLES for judge in (JUDGE, OTHER)]
+    wave = [JudgeCall(judge, example.item) for example in EXAMPLES for judge in (JUDGE, OTHER)]
     judgments = pool(shifted_for_the_other_judge).judge(wave)
     assert ratings(judgments) == [rating for gold in GOLD for rating in (gold, gold % 5 + 1)]
     assert [j.program for j in judgments] == [JUDGE.program.digest, OTHER.program.digest] * len(EXAMPLES)

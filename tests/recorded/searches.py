@@ -18,13 +18,13 @@ from benchmarks.landscape_engines import NO_LATENCY, LandscapeEngine, Reflecting
 from benchmarks.landscape_proposer import ProposingModel
 from benchmarks.recording import InProcessPool, recorded_study
 from judge_serve.judging import AnswerMode, Calibration, Item, Judge, ModelIdentity, Release
-from judge_serve.judging.call_key import call_key, judge_key
 from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.program import Demonstration
 from judge_serve.judging.votes import Votes
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.optimizers.bullets.search import BulletOptimizer
 from optimize_workers.optimizers.gepa.search import GepaOptimizer
 from optimize_workers.optimizers.mipro.search import MiproOptimizer
@@ -97,13 +97,11 @@ def _search(
 def choosing(seed: int, max_judge_calls: int) -> dict[str, Any]:
     """A choice of bullets."""
     config = config_of(seed)
-    budget = Budget(max_judge_calls)
-    plane = EvaluationPlane(JUDGE, InProcessPool(LandscapeEngine(config, rules_of=bullets_in)), budget)
+    pool = InProcessPool(LandscapeEngine(config, rules_of=bullets_in))
     study = Study(
         judge=JUDGE,
         data=Landscape(config).data,
-        plane=plane,
-        budget=budget,
+        judging=Budgeted(pool, Budget(max_judge_calls)),
         seed=seed,
         reflect=lambda prompt: "",
         bullets=library(seed),
@@ -143,7 +141,7 @@ def identities() -> dict[str, Any]:
             "program": judge.program.digest,
             "release": Release(name="n", judge=judge, parents=("a" * 64,), evidence={"n": 1}).digest,
             "calibrated": Release(name="n", judge=judge, calibration=calibration).digest,
-            "keys": [call_key(judge_key(judge), item, 1).hex() for item in ITEMS],
+            "keys": [JudgeCall(judge, item, 1).key.hex() for item in ITEMS],
             "messages": [list(request.messages) for request in requests],
             "settings": [
                 [r.max_tokens, r.temperature, r.seed, r.json_schema, r.choices, r.top_logprobs] for r in requests

@@ -14,19 +14,14 @@ from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import BudgetExceededError
 from optimize_workers.library.bullets import Bullet
-from optimize_workers.optimizers.gepa.lessons import Judged
 from optimize_workers.optimizers.judging_once import JudgingOnce
-from optimize_workers.study import Study
+from optimize_workers.study import Judged, Study
 
 Chosen = tuple[int, ...]  # numbers of bullets, in their order in the program
 
 
 class SelectionJudging:
-    """Judges selections; to be called by one thread.
-
-    Attributes:
-        kept: judge calls that are kept for what comes later.
-    """
+    """Judges selections; to be called by one thread."""
 
     def __init__(self, study: Study, texts: Sequence[str], threads: ThreadPoolExecutor) -> None:
         self._study = study
@@ -34,7 +29,7 @@ class SelectionJudging:
         self._ids = [Bullet(text=text).id for text in texts]
         self._judging = JudgingOnce(study, threads)
         self._used_before = study.budget.used
-        self.kept = 0
+        self._kept = study.budget.promise(0)
 
     def program(self, chosen: Chosen) -> Program:
         """The study's program with these bullets; everything else in it is as it was."""
@@ -53,7 +48,7 @@ class SelectionJudging:
         In one line hardly more than that is ever reserved; `Budget.left` counts each call as the costliest.
         """
         budget = self._study.budget
-        left = budget.total - budget.used
+        left = budget.calls_left + self._kept.calls
         for remaining, used in ((budget.tokens_left, budget.used_tokens), (budget.usd_left, budget.used_usd)):
             if remaining is not None and used > 0:
                 left = min(left, int(remaining * budget.used / used))
@@ -67,7 +62,18 @@ class SelectionJudging:
     @property
     def free(self) -> int:
         """Judge calls that may be started now."""
-        return self.left - self.kept
+        return self.left - self._kept.calls
+
+    @property
+    def kept(self) -> int:
+        """Judge calls that are kept for what comes later."""
+        return self._kept.calls
+
+    def keep(self, num_calls: int) -> None:
+        """Keep so many judge calls, or what is left, for what comes later."""
+        budget = self._study.budget
+        budget.release(self._kept)
+        self._kept = budget.promise(min(num_calls, budget.calls_left))
 
     def judge(self, selections: Sequence[Chosen], examples: Sequence[Example]) -> list[Judged] | None:
         """Judge several selections on the same examples at once; see `judge_wave`."""
@@ -89,22 +95,7 @@ class SelectionJudging:
         except BudgetExceededError:
             return None
 
-    def record(
-        self,
-        chosen: Chosen,
-        examples: Sequence[Example],
-        judged: Judged,
-        origin: dict[str, Any],
-        *,
-        is_full: bool = False,
-    ) -> None:
+    def record(self, chosen: Chosen, judged: Judged, origin: dict[str, Any], *, is_full: bool = False) -> None:
         """Record a judged selection as a trial; its origin names the bullets by their ids."""
-        self._study.record(
-            self.program(chosen),
-            examples,
-            judged.judgments,
-            is_full=is_full,
-            origin={"optimizer": "bullets", **origin, "bullets": self.ids(chosen)},
-            split=examples[0].split,
-            calls=self.spent,
-        )
+        named = {"optimizer": "bullets", **origin, "bullets": self.ids(chosen)}
+        self._study.record(judged, named, is_full=is_full, split=judged.examples[0].split)

@@ -13,9 +13,8 @@ import numpy as np
 from judge_serve.judging.task import Example
 from optimize_workers.optimizers.bullets.judging import Chosen, SelectionJudging
 from optimize_workers.optimizers.bullets.screening import covering_packs, observe
-from optimize_workers.optimizers.gepa.lessons import Judged
 from optimize_workers.statistics.racing import paired_gains
-from optimize_workers.study import Study
+from optimize_workers.study import Judged, Study
 
 FIRST_EXAMPLES = 40  # training examples of the first look, after which the worse half is dropped; then twice as many
 MIN_PACKS = 4  # judged on all of them
@@ -98,7 +97,7 @@ class PairSearch:
         selections = [(*self._chosen, *pack) for pack in packs]
         judged = self._judging.judge(selections, examples) or []
         for numbers, one in zip(selections, judged, strict=False):
-            self._judging.record(numbers, examples, one, {"stage": "pairs"})
+            self._judging.record(numbers, one, {"stage": "pairs"})
         return judged
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from judge_serve.judging.task import Example
 from optimize_workers.library.selection import Change, Ground
 from optimize_workers.optimizers.bullets.judging import Chosen, SelectionJudging
-from optimize_workers.optimizers.gepa.lessons import Judged
 from optimize_workers.statistics.acceptance import broken_floor, chance_of_no_fall, chance_of_no_gain
 from optimize_workers.statistics.racing import DROP_BELOW, chance_to_win, paired_gains, race_stages
-from optimize_workers.study import MIN_VALIDITY, Study
+from optimize_workers.study import MIN_VALIDITY, Judged, Study
 
 
 class Limits(NamedTuple):
@@ -107,7 +106,7 @@ class Race:
             if chance >= DROP_BELOW:
                 going.append(contender)
             else:
-                self._record(contender, judged, examples, {"chance": round(chance, 3)})
+                self._record(contender, judged, {"chance": round(chance, 3)})
                 self._study.calls_saved += len(self._validation) - len(places)
         return next((one for one in self._judge(going) if one.is_accepted), None)
 
@@ -125,7 +124,7 @@ class Race:
         for one in outcomes:
             told = {"ground": one.ground and str(one.ground), "refused": one.refused}
             origin = {"p_value": one.p_value, **{name: value for name, value in told.items() if value}}
-            self._record(one.contender, one.judged, self._validation, origin)
+            self._record(one.contender, one.judged, origin)
         return outcomes
 
     def _hold(self, contender: Contender, judged: Judged) -> Outcome:
@@ -167,12 +166,9 @@ class Race:
                 refused = refused or f"validity falls against {name} (p {p_value:.3f})"
         return refused
 
-    def _record(
-        self, contender: Contender, judged: Judged, examples: Sequence[Example], origin: dict[str, Any]
-    ) -> None:
+    def _record(self, contender: Contender, judged: Judged, origin: dict[str, Any]) -> None:
         self._judging.record(
             contender.chosen,
-            examples,
             judged,
             {
                 "stage": str(contender.change),
@@ -181,5 +177,5 @@ class Race:
                 "changed": self._judging.ids(contender.changed),
                 **origin,
             },
-            is_full=len(examples) == len(self._validation),
+            is_full=len(judged.examples) == len(self._validation),
         )

@@ -27,11 +27,10 @@ from optimize_workers.optimizers.bullets.judging import Chosen, SelectionJudging
 from optimize_workers.optimizers.bullets.pairs import PairSearch
 from optimize_workers.optimizers.bullets.race import Contender, Limits, Outcome, Race
 from optimize_workers.optimizers.bullets.screening import Effect, Observation, balanced_packs, fit_effects, observe
-from optimize_workers.optimizers.gepa.lessons import Judged
 from optimize_workers.statistics.comparison import compare
 from optimize_workers.statistics.metrics import gold_of, losses, nmse_interval
 from optimize_workers.statistics.racing import paired_gains
-from optimize_workers.study import Study, StudyResult
+from optimize_workers.study import Judged, Study, StudyResult
 
 MAX_BULLETS = 10
 LEVEL = 0.05  # of the one-sided test of a step; what is tried brings evidence of its own from train
@@ -74,6 +73,7 @@ class BulletOptimizer:
             return _Search(study, self, threads).run()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
+            study.budget.settle_all()
 
 
 class _Search:
@@ -103,12 +103,12 @@ class _Search:
         if judged is not None:
             limits = Limits(self._options.level, self._options.grade_margin, REMOVAL_MARGIN, VALIDITY_LEVEL)
             self._race = Race(study, self._judging, self._validation, self._chosen, judged[0], limits)
-            self._judging.record(self._chosen, self._validation, judged[0], {"stage": "baseline"}, is_full=True)
+            self._judging.record(self._chosen, judged[0], {"stage": "baseline"}, is_full=True)
             self._take(Outcome(Contender(Change.BASELINE, (), self._chosen), judged[0], 0.0, 1.0, None, None))
             self._screen_first()
             while (self._add() or self._num_observed < FULL_OBSERVATIONS) and self._screen():
                 pass
-            self._judging.kept = 0
+            self._judging.keep(0)
             self._remove()
             self._reorder()
         return StudyResult(
@@ -207,12 +207,12 @@ class _Search:
         if judged is None:
             return False
         base: Judged | None = None
-        for pack, (numbers, examples), one in zip(packs, wave, judged, strict=True):
+        for pack, (numbers, _), one in zip(packs, wave, judged, strict=True):
             if not pack:
                 base = one
                 continue
             assert base is not None, "each replicate begins with what is chosen"
-            self._judging.record(numbers, examples, one, {"stage": "screening", "screening": self._num_screenings})
+            self._judging.record(numbers, one, {"stage": "screening", "screening": self._num_screenings})
             self._observations.append(observe(pack, paired_gains(one.scores, base.scores).tolist()))
         self._num_observed += num_replicates * minibatch
         self._effects = fit_effects(self._observations, len(self._texts))
@@ -226,9 +226,10 @@ class _Search:
     def _find_pairs(self, numbers: Sequence[int]) -> dict[tuple[int, ...], float]:
         """Bullets that help only together, with what says so in standard errors."""
         self._has_searched_pairs = True
-        kept, self._judging.kept = self._judging.kept, self._cost_of_steps
+        kept = self._judging.kept
+        self._judging.keep(self._cost_of_steps)
         found = PairSearch(self._study, self._judging, self._chosen).find(numbers, self._pack_size)
-        self._judging.kept = kept
+        self._judging.keep(kept)
         self._study.on_stage("search of pairs")
         return found
 
@@ -295,7 +296,7 @@ class _Search:
         )
         self._chosen = contender.chosen
         self._open = [n for n in self._open if n not in self._chosen]
-        self._judging.kept = len(self._added) * len(examples)  # for a look at the judge without each bullet
+        self._judging.keep(len(self._added) * len(examples))  # for a look at the judge without each bullet
 
 
 def _admitted(study: Study) -> list[str]:

@@ -10,41 +10,41 @@ from typing import Any, NamedTuple
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
+from optimize_workers.evaluation.budget import Promise
 from optimize_workers.guardrails import Refusal
-
-
-class Judged(NamedTuple):
-    """Judgments of one program on some examples, and their scores in [0, 1]."""
-
-    judgments: Sequence[Judgment]
-    scores: Sequence[float]
+from optimize_workers.study import Judged
 
 
 @dataclass
 class Lesson:
-    """A parent judged on a minibatch, from which several proposals are made."""
+    """A parent judged on a minibatch, from which several proposals are made; `promise` holds the parent's calls."""
 
     parent: Program
     minibatch: Sequence[Example]
+    promise: Promise
     proposals: list[Proposal] = field(default_factory=list)
     taught: Future[Judged] | None = None
 
 
-class Child(NamedTuple):
-    """A proposed program, judged on its lesson's minibatch."""
-
-    program: Program
-    judged: Judged
-
-
 @dataclass
 class Proposal:
-    """A revision on its way: `outcome` is set by the lesson, unless the lesson has nothing to teach."""
+    """A revision on its way: `outcome`, the child judged on the minibatch, is set unless nothing is to be taught.
+
+    `promise` holds the child's calls.
+    """
 
     number: int
     lesson: Lesson
     section: str
-    outcome: Future[Child | Refusal] | None = None
+    promise: Promise
+    outcome: Future[Judged | Refusal] | None = None
+
+
+class Generation(NamedTuple):
+    """Lessons that go on at the same time; `race` holds the calls of a race of their children."""
+
+    lessons: list[Lesson]
+    race: Promise
 
 
 class Passed(NamedTuple):
@@ -68,6 +68,7 @@ class Candidate:
     base: Program
     children: list[Passed]
     order: list[int]
+    promise: Promise  # of the stage that is judged
     judgments: list[Judgment] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     chance: float = 0.0  # to beat the best program, after the last stage that was looked at

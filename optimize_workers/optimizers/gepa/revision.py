@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
-from judge_serve.judging.task import Example
 from optimize_workers.feedback import reflection_data, reflection_prompt
 from optimize_workers.guardrails import Refusal
-from optimize_workers.study import Study
+from optimize_workers.study import Judged, Study
 
 _BLOCK = re.compile(r"```[a-z]*\n?(.*?)```", re.DOTALL)
 _HEADING = re.compile(r"^\[([^\[\]\n]+)\][ \t]*$", re.MULTILINE)
 
 
-def propose_program(
-    study: Study,
-    program: Program,
-    section: str,
-    judgments: Sequence[Judgment],
-    examples: Sequence[Example],
-    number: int,
-) -> Program | Refusal:
+def propose_program(study: Study, judged: Judged, section: str, number: int) -> Program | Refusal:
     """The program with sections rewritten, or the reason why the proposal is refused.
 
     Args:
         study: whose reflection model is asked, and whose guard may refuse the answer.
-        program: what was judged with.
+        judged: the program on examples of the training split.
         section: name of the section to look at first; it takes a reply that names no section.
-        judgments: of the program on the examples.
-        examples: of the training split.
         number: of the proposal; stands in the prompt, so that no two are the same.
     """
-    task = study.judge.task
+    task, program = study.judge.task, judged.program
     prompt = reflection_prompt(
         section,
         render_sections(program.sections),
-        reflection_data(judgments, examples, task.scale),
+        reflection_data(judged.judgments, judged.examples, task.scale),
         task,
         bullets=program.bullets,
         number=number,

@@ -26,16 +26,14 @@ import numpy as np
 
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
-from optimize_workers.evaluation.budget import BudgetExceededError
-from optimize_workers.evaluation.plane import JudgeCall
+from optimize_workers.evaluation.budget import BudgetExceededError, Promise
 from optimize_workers.guardrails import Refusal
-from optimize_workers.optimizers.gepa.lessons import Candidate, Child, Judged, Lesson, Passed, Proposal, origin_of
+from optimize_workers.optimizers.gepa.lessons import Candidate, Generation, Lesson, Passed, Proposal, origin_of
 from optimize_workers.optimizers.gepa.merge import merge_sections
 from optimize_workers.optimizers.gepa.population import Member, Population
 from optimize_workers.optimizers.gepa.revision import propose_program
-from optimize_workers.statistics.metrics import example_score
 from optimize_workers.statistics.racing import DROP_BELOW, chance_to_win, paired_gains, race_stages
-from optimize_workers.study import Study, StudyResult
+from optimize_workers.study import Judged, Study, StudyResult
 
 MINIBATCH = 8
 VALIDATION_SHARE = 6  # the budget is worth at least this many full evaluations
@@ -75,15 +73,15 @@ class _Search:
         self._study = study
         self._ahead = ahead
         self._validation = validation
-        self._scale = study.judge.task.scale
         self._guard = study.guard  # built here: threads share it
         self._population = Population(study.seed)
         self._first_stage = race_stages(len(validation))[0]
         self._minibatch = min(MINIBATCH, len(study.data.train))
-        self._left = study.budget.left - len(validation)  # judge calls that are not promised yet
-        self._spent = 0  # judge calls of all that was taken note of
-        self._num_planned = max(1, min(MAX_GENERATIONS, self._left // (GENERATION_COST * len(validation))))
-        self._generations: deque[list[Lesson]] = deque()  # under way
+        self._budget = study.budget
+        self._baseline = self._budget.promise(len(validation))
+        left = self._budget.calls_left
+        self._num_planned = max(1, min(MAX_GENERATIONS, left // (GENERATION_COST * len(validation))))
+        self._generations: deque[Generation] = deque()  # under way
         self._num_generations = self._num_lessons = self._num_proposals = self._num_races = 0
         self._packs: list[list[Passed]] = []  # children to be raced together
         self._tried = {study.judge.program.digest}
@@ -95,7 +93,7 @@ class _Search:
         """Search until the budget, or the ideas, are spent."""
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="gepa")
         try:
-            baseline = self._threads.submit(self._judge, self._study.judge.program, self._validation)
+            baseline = self._threads.submit(self._judge, self._study.judge.program, self._validation, self._baseline)
             if not self._study.budget.has_token_limits:  # with them the baseline comes first: else nothing can win
                 self._start_generations(min(self._ahead, len(FIRST_SIZES)))
             self._add_baseline(baseline)
@@ -105,47 +103,52 @@ class _Search:
                     self._pack(self._take_generation(self._generations.popleft()))
                 self._race()
                 self._start_generations(self._ahead)
-            self._settle()
+            self._take_leading()
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._budget.settle_all()
 
     # --- proposing ---
 
     def _start_generations(self, most: int) -> None:
         while len(self._generations) < most:
             generation = self._next_generation()
-            if not generation:
+            if generation is None:
                 return
             self._generations.append(generation)
 
-    def _next_generation(self) -> list[Lesson]:
+    def _next_generation(self) -> Generation | None:
         """Lessons with their proposals, and the judge calls promised to them and to a race of their children."""
         if self._is_over or self._fruitless >= MAX_FRUITLESS_PROPOSALS:
-            return []
-        share = self._left / max(1, self._num_planned - self._num_generations)
+            return None
+        share = self._budget.calls_left / max(1, self._num_planned - self._num_generations)
         if self._num_planned > 1 and self._num_generations < len(FIRST_SIZES):
             share *= FIRST_SIZES[self._num_generations]
         num_race, lesson_cost = len(self._validation), self._minibatch * (1 + BROOD)
         num_lessons = int(min(MAX_PROPOSALS // BROOD, max(1, (share - num_race) // lesson_cost)))
-        lessons: list[Lesson] = []
+        if self._budget.calls_left < num_race + 2 * self._minibatch:  # a lesson of one proposal
+            return None
+        generation = Generation([], self._budget.promise(num_race))
         for _ in range(num_lessons):
-            num_proposals = min(BROOD, (self._left - (0 if lessons else num_race)) // self._minibatch - 1)
+            num_proposals = min(BROOD, self._budget.calls_left // self._minibatch - 1)
             if num_proposals < 1:
                 break
-            self._left -= self._minibatch * (1 + num_proposals) + (0 if lessons else num_race)
-            lessons.append(self._start_lesson(num_proposals))
-        self._num_generations += bool(lessons)
-        return lessons
+            generation.lessons.append(self._start_lesson(num_proposals))
+        self._num_generations += 1
+        return generation
 
     def _start_lesson(self, num_proposals: int) -> Lesson:
         self._num_lessons += 1
         train, seed = self._study.data.train, self._study.seed
         drawn = np.random.default_rng([seed, 3, self._num_lessons]).permutation(len(train))[: self._minibatch]
-        lesson = Lesson(self._parent(), [train[place] for place in drawn])
+        parent = self._parent()
+        lesson = Lesson(parent, [train[place] for place in drawn], self._budget.promise(self._minibatch))
         names = list(lesson.parent.sections)
         for _ in range(num_proposals):
             self._num_proposals += 1
-            lesson.proposals.append(Proposal(self._num_proposals, lesson, names[self._num_proposals % len(names)]))
+            section = names[self._num_proposals % len(names)]
+            promise = self._budget.promise(self._minibatch)
+            lesson.proposals.append(Proposal(self._num_proposals, lesson, section, promise))
         lesson.taught = self._threads.submit(self._teach, lesson)
         return lesson
 
@@ -156,22 +159,20 @@ class _Search:
 
     def _teach(self, lesson: Lesson) -> Judged:
         """In a thread: judge the parent; if it makes mistakes, the proposals go their ways."""
-        judged = self._judge(lesson.parent, lesson.minibatch)
+        judged = self._judge(lesson.parent, lesson.minibatch, lesson.promise)
         if min(judged.scores) < 1.0:
             for proposal in lesson.proposals:
                 proposal.outcome = self._threads.submit(self._propose, proposal, judged)
         return judged
 
-    def _propose(self, proposal: Proposal, parent: Judged) -> Child | Refusal:
-        lesson = proposal.lesson
-        proposed = propose_program(
-            self._study, lesson.parent, proposal.section, parent.judgments, lesson.minibatch, proposal.number
-        )
-        return proposed if isinstance(proposed, Refusal) else Child(proposed, self._judge(proposed, lesson.minibatch))
+    def _propose(self, proposal: Proposal, parent: Judged) -> Judged | Refusal:
+        proposed = propose_program(self._study, parent, proposal.section, proposal.number)
+        if isinstance(proposed, Refusal):
+            return proposed
+        return self._judge(proposed, proposal.lesson.minibatch, proposal.promise)
 
-    def _judge(self, program: Program, examples: Sequence[Example]) -> Judged:
-        judgments = self._study.plane.evaluate([JudgeCall(program, example) for example in examples])
-        return Judged(judgments, [example_score(j, e, self._scale) for j, e in zip(judgments, examples, strict=True)])
+    def _judge(self, program: Program, examples: Sequence[Example], promise: Promise) -> Judged:
+        return self._study.scored(program, examples, self._study.judge_program(program, examples, promise))
 
     def _wait(self, future: Future[T]) -> T | None:
         """What came back; None where tokens or dollars ran out: then what is under way is finished, nothing begun."""
@@ -185,22 +186,19 @@ class _Search:
 
     def _add_baseline(self, baseline: Future[Judged]) -> None:
         judged = self._wait(baseline)
+        self._budget.settle(self._baseline)
         if judged is None:
             return
-        self._spent += len(self._validation)
-        program = self._study.judge.program
-        self._population.members.append(Member(program, list(judged.scores)))
-        self._study.record(
-            program, self._validation, judged.judgments, is_full=True, origin={"optimizer": "gepa"}, calls=self._spent
-        )
+        self._population.members.append(Member(judged.program, list(judged.scores)))
+        self._study.record(judged, {"optimizer": "gepa"}, is_full=True)
 
-    def _take_generation(self, lessons: Sequence[Lesson]) -> list[Passed]:
+    def _take_generation(self, generation: Generation) -> list[Passed]:
         """Wait for all proposals; returns the children that beat their parents."""
         children: list[Passed] = []
-        for lesson in lessons:
+        for lesson in generation.lessons:
             assert lesson.taught is not None
             parent = self._wait(lesson.taught)
-            self._spent += self._minibatch if parent else 0
+            self._budget.settle(lesson.promise)
             for proposal in lesson.proposals:
                 child = self._take_proposal(proposal, parent) if parent and proposal.outcome else None
                 if child:
@@ -208,32 +206,22 @@ class _Search:
                     self._fruitless = 0
                 else:
                     self._fruitless += 1
-                if not proposal.outcome:  # nothing was judged
-                    self._left += self._minibatch
-        self._left += len(self._validation)  # promised to the race that begins now
+                self._budget.settle(proposal.promise)  # where nothing was judged
+        self._budget.release(generation.race)  # it begins now
         return children
 
     def _take_proposal(self, proposal: Proposal, parent: Judged) -> Passed | None:
         assert proposal.outcome is not None
         outcome = self._wait(proposal.outcome)
+        self._budget.settle(proposal.promise)
         if outcome is None:
             return None
         if isinstance(outcome, Refusal):
-            self._left += self._minibatch  # no child was judged
             self._study.refuse(outcome, origin_of(proposal, parent, None))
             return None
-        self._spent += self._minibatch
-        is_better = bool(paired_gains(outcome.judged.scores, parent.scores).sum() > 0.0)
-        origin = origin_of(proposal, parent, outcome.judged)
-        self._study.record(
-            outcome.program,
-            proposal.lesson.minibatch,
-            outcome.judged.judgments,
-            is_full=False,
-            origin={**origin, "passed": is_better},
-            split="train",
-            calls=self._spent,
-        )
+        is_better = bool(paired_gains(outcome.scores, parent.scores).sum() > 0.0)
+        origin = origin_of(proposal, parent, outcome)
+        self._study.record(outcome, {**origin, "passed": is_better}, is_full=False, split="train")
         return Passed(proposal, outcome.program, origin) if is_better else None
 
     # --- racing ---
@@ -250,14 +238,14 @@ class _Search:
         self._num_races += 1
         candidates = self._candidates([int(place) for place in order])
         first = [self._validation[place] for place in order[: self._first_stage]]
-        started = [self._threads.submit(self._judge, candidate.program, first) for candidate in candidates]
-        self._settle()
+        started = [self._threads.submit(self._judge, one.program, first, one.promise) for one in candidates]
+        self._take_leading()
         best = self._population.best.scores
         ranked: list[Candidate] = []
         for candidate, judging in zip(candidates, started, strict=True):
             judged = self._wait(judging)
+            self._budget.settle(candidate.promise)
             if judged:
-                self._spent += len(first)
                 candidate.add(judged)
                 rival = [best[place] for place in candidate.order[: len(first)]]
                 candidate.chance = chance_to_win(candidate.scores, rival, len(self._validation))
@@ -265,10 +253,10 @@ class _Search:
         ranked.sort(key=lambda candidate: -candidate.chance)
         num_rest = len(self._validation) - len(first)
         for candidate in ranked:
-            if self._leading is None and candidate.chance >= DROP_BELOW and self._left >= num_rest:
-                self._left -= num_rest
+            if self._leading is None and candidate.chance >= DROP_BELOW and self._budget.calls_left >= num_rest:
                 rest = [self._validation[place] for place in candidate.order[len(first) :]]
-                candidate.rest = self._threads.submit(self._judge, candidate.program, rest)
+                candidate.promise = self._budget.promise(num_rest)
+                candidate.rest = self._threads.submit(self._judge, candidate.program, rest, candidate.promise)
                 self._leading = candidate
                 continue
             self._record(candidate)
@@ -285,7 +273,8 @@ class _Search:
         candidates: list[Candidate] = []
         num_rest = len(self._validation) - self._first_stage
         packs, self._packs = deque(self._packs), []
-        while packs and len(candidates) < MAX_CANDIDATES and self._left >= self._first_stage + num_rest:
+        num_all = self._first_stage + num_rest
+        while packs and len(candidates) < MAX_CANDIDATES and self._budget.calls_left >= num_all:
             program, fitting, others = self._put_together(packs.popleft(), base)
             if others:
                 packs.append(others)
@@ -293,8 +282,8 @@ class _Search:
                 packs.extendleft(reversed(_halves(fitting)))
             else:
                 self._tried.add(program.digest)
-                self._left -= self._first_stage
-                candidates.append(Candidate(program, base, fitting, order))
+                promise = self._budget.promise(self._first_stage)
+                candidates.append(Candidate(program, base, fitting, order, promise))
         if candidates:  # else no budget is left for them
             self._packs = list(packs)
         return candidates
@@ -317,15 +306,15 @@ class _Search:
             return others[0].program, others[:1], others[1:]
         return program, fitting, others
 
-    def _settle(self) -> None:
+    def _take_leading(self) -> None:
         """Take in the leading candidate with all of its scores."""
         leading, self._leading = self._leading, None
         if leading is None:
             return
         assert leading.rest is not None
         judged = self._wait(leading.rest)
+        self._budget.settle(leading.promise)
         if judged:
-            self._spent += len(judged.scores)
             leading.add(judged)
             member = Member(leading.program, leading.scores_in_place())
             if member.mean > self._population.best.mean:
@@ -337,12 +326,7 @@ class _Search:
         judged = [self._validation[place] for place in candidate.order[: len(candidate.judgments)]]
         is_full = len(judged) == len(self._validation)
         self._study.record(
-            candidate.program,
-            judged,
-            candidate.judgments,
-            is_full=is_full,
-            origin=candidate.origin,
-            calls=self._spent,
+            Judged(candidate.program, judged, candidate.judgments, candidate.scores), candidate.origin, is_full=is_full
         )
 
 

@@ -16,7 +16,7 @@ from judge_serve.judging.judgment import AnswerMode, Judgment
 from judge_serve.judging.program import Demonstration, Program
 from judge_serve.judging.task import Example
 from optimize_workers.dataset.near_copies import are_near_copies, shingles_of
-from optimize_workers.optimizers.judging_once import Judging, JudgingOnce
+from optimize_workers.optimizers.judging_once import JudgingOnce, Started
 from optimize_workers.optimizers.mipro.example_sets import (
     MAX_EXPLANATION_CHARS,
     draw_example_sets,
@@ -32,7 +32,7 @@ _UNEXPLAINED_SPARES = 2  # examples judged for each that is to be shown, where p
 class _Taught(NamedTuple):
     examples: tuple[Example, ...]
     size: int
-    judging: Judging
+    started: Started
 
 
 class Bootstrapping:
@@ -88,16 +88,15 @@ class Bootstrapping:
         drawn = [one.examples if isinstance(one, _Taught) else one for one in self._sets]
         return drawn or self._explained
 
-    def sets(self, spent: int) -> list[tuple[Demonstration, ...]]:
-        """All sets that hold something, each once; the teachers' trials are recorded, after `spent` judge calls.
+    def sets(self) -> list[tuple[Demonstration, ...]]:
+        """All sets that hold something, each once; the teachers' trials are recorded.
 
-        Raises: as `Judging.wait`.
+        Raises: as `Started.wait`.
         """
         made = []
         for drawn in self._sets:
             if isinstance(drawn, _Taught):
-                spent += drawn.judging.num_new
-                made.append(self._explain(drawn, spent))
+                made.append(self._explain(drawn))
             else:
                 made.append(tuple(map(to_demonstration, drawn)))
         made = [one for one in made if one] or [tuple(map(to_demonstration, examples)) for examples in self._explained]
@@ -111,20 +110,13 @@ class Bootstrapping:
         self.num_calls += judging.num_new(program, examples)
         taught = _Taught(examples, len(examples), judging.start(program, examples))
         if self._in_line:
-            wait([wave for wave, _ in taught.judging.places])
+            wait([wave for wave, _ in taught.started.places])
         return taught
 
-    def _explain(self, drawn: _Taught, spent: int) -> tuple[Demonstration, ...]:
-        judged = drawn.judging.wait()
-        self._study.record(
-            drawn.judging.program,
-            drawn.examples,
-            judged.judgments,
-            is_full=False,
-            origin={"optimizer": "mipro", "stage": "demonstrations"},
-            split="train",
-            calls=spent,
-        )
+    def _explain(self, drawn: _Taught) -> tuple[Demonstration, ...]:
+        judged = drawn.started.wait()
+        origin = {"optimizer": "mipro", "stage": "demonstrations"}
+        self._study.record(judged, origin, is_full=False, split="train")
         pairs = zip(drawn.examples, judged.judgments, strict=True)
         explained = [_explained(example, judgment) for example, judgment in pairs]
         return tuple([shown for shown in explained if shown.explanation][: drawn.size])

@@ -1,10 +1,9 @@
 """MIPROv2: searches instructions and demonstrations jointly; the one that repairs a weak model's format.
 
-The three stages are those of DSPy's (arXiv 2406.11695), on the evaluation plane: demonstration sets from training
-examples (`bootstrapping`), instructions by the reflection model (`proposing`), and Optuna's TPE over pairs of the two
-(`joint_search`). The first two and the baseline's measurement go on at once, and so do several trials. An unreadable
-reply scores 0 for its example only, an unreadable proposal is refused alone, and an outage raises instead of scoring
-a candidate.
+The three stages are those of DSPy's (arXiv 2406.11695): demonstration sets from training examples (`bootstrap`),
+instructions by the reflection model (`instructions`), and Optuna's TPE over pairs of the two (`trials`). The first two
+and the baseline's measurement go on at once, and so do several trials. An unreadable reply scores 0 for its example
+only, an unreadable proposal is refused alone, and an outage raises instead of scoring a candidate.
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ from judge_serve.judging.program import Demonstration, Program
 from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import BudgetExceededError
 from optimize_workers.guardrails import Refusal
-from optimize_workers.optimizers.gepa.lessons import Judged
-from optimize_workers.optimizers.judging_once import Judging, JudgingOnce
+from optimize_workers.optimizers.judging_once import JudgingOnce, Started
 from optimize_workers.optimizers.mipro.bootstrap import Bootstrapping, with_demonstrations
 from optimize_workers.optimizers.mipro.instructions import MAX_BATCHES, Proposed, fixed_variants, propose_instructions
 from optimize_workers.optimizers.mipro.trials import AHEAD, FULL_EVALUATION_STEP, JointSearch, SearchSize
-from optimize_workers.study import Study, StudyResult
+from optimize_workers.study import Judged, Study, StudyResult
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +101,7 @@ class MiproOptimizer:
             _Search(study, plan, ahead, threads).run()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
+            study.budget.settle_all()
         return study.result()
 
 
@@ -113,7 +112,6 @@ class _Search:
         self._ahead = ahead
         self._threads = threads
         self._judging = JudgingOnce(study, threads)
-        self._spent = 0
         self._is_over = False
 
     def run(self) -> None:
@@ -138,8 +136,7 @@ class _Search:
         measured = measured or self._measure(baseline)
         if measured is None:
             return
-        sets = self._wait(lambda: bootstrapping.sets(self._spent)) or []
-        self._spent += bootstrapping.num_calls
+        sets = self._wait(bootstrapping.sets) or []
         if not sets:
             logger.warning("no demonstrations: no training example has a reason that can be shown; add explanations")
         study.on_stage("demonstrations")
@@ -154,26 +151,16 @@ class _Search:
                 validation,
                 SearchSize(plan.minibatch, num_trials, self._ahead),
                 self._judging,
-                lambda judging: self._wait(judging.wait),
-                spent=self._spent,
-                left=num_calls - self._spent,
+                lambda started: self._wait(started.wait),
             )
             search.run(measured)
         study.on_stage("trials")
 
-    def _measure(self, baseline: Judging) -> Judged | None:
+    def _measure(self, baseline: Started) -> Judged | None:
         """Wait for the baseline and record it."""
         measured = self._wait(baseline.wait)
         if measured is not None:
-            self._spent = baseline.num_new
-            self._study.record(
-                baseline.program,
-                baseline.examples,
-                measured.judgments,
-                is_full=True,
-                origin={"optimizer": "mipro"},
-                calls=self._spent,
-            )
+            self._study.record(measured, {"optimizer": "mipro"}, is_full=True)
         return measured
 
     def _propose(self, shown: Sequence[Sequence[Example]]) -> list[Proposed]:

@@ -26,10 +26,9 @@ from optuna.storages.journal import JournalFileBackend
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
-from optimize_workers.optimizers.gepa.lessons import Judged
-from optimize_workers.optimizers.judging_once import Judging, JudgingOnce
+from optimize_workers.optimizers.judging_once import JudgingOnce, Started
 from optimize_workers.statistics.racing import DROP_BELOW, chance_to_win
-from optimize_workers.study import MIN_VALIDITY, Study, Trial
+from optimize_workers.study import MIN_VALIDITY, Judged, Study, Trial
 
 FULL_EVALUATION_STEP = 5  # trials between two full evaluations
 AHEAD = 6  # trials under way at once
@@ -38,7 +37,7 @@ MAX_CANDIDATES = 3  # judged to the end together, after the last trial
 _DIGITS = 6  # of a score that Optuna is told: equal programs are to have equal ones
 _INSTRUCTION, _DEMONSTRATIONS = "0_predictor_instruction", "0_predictor_demos"  # DSPy's names
 
-Wait = Callable[[Judging], Judged | None]
+Wait = Callable[[Started], Judged | None]
 
 
 class Choice(NamedTuple):
@@ -81,7 +80,7 @@ class _Attempt(NamedTuple):
 
     choice: Choice
     places: Sequence[int]
-    judging: Judging
+    started: Started
     asked: optuna.Trial | None
 
 
@@ -94,9 +93,7 @@ class JointSearch:
         validation: examples that trials are judged on.
         size: minibatch, trials, width.
         judging: carries judge calls out.
-        wait: waits for them; None where the budget has ended.
-        spent: judge calls decided upon so far.
-        left: judge calls that may still be started.
+        wait: waits for them; None where tokens or dollars have run out.
     """
 
     def __init__(
@@ -107,9 +104,6 @@ class JointSearch:
         size: SearchSize,
         judging: JudgingOnce,
         wait: Wait,
-        *,
-        spent: int,
-        left: int,
     ) -> None:
         self._study = study
         self._programs = programs
@@ -118,8 +112,7 @@ class JointSearch:
         self._max_trials = size.max_trials if len(programs) * len(programs[0]) > 1 else 0  # else nothing to choose
         self._judging = judging
         self._wait = wait
-        self._spent = spent
-        self._left = left
+        self._is_over = False  # tokens or dollars have run out
         self._max_invalid = int((1.0 - MIN_VALIDITY) * len(validation) + 1e-9)
         self._space = {
             _INSTRUCTION: optuna.distributions.CategoricalDistribution(range(len(programs))),
@@ -156,6 +149,11 @@ class JointSearch:
 
     # --- trials ---
 
+    @property
+    def _left(self) -> int:
+        """Judge calls that may still be started."""
+        return 0 if self._is_over else self._study.budget.calls_left
+
     def _may_ask(self) -> bool:
         """A trial may cost a minibatch, and a full evaluation must be left after it."""
         return self._num_asked < self._max_trials and self._left >= self._size.minibatch + len(self._validation)
@@ -169,15 +167,14 @@ class JointSearch:
         self._start(choice, places, asked)
 
     def _start(self, choice: Choice, places: Sequence[int], asked: optuna.Trial | None) -> None:
-        judging = self._judging.start(self._program(choice), [self._validation[place] for place in places])
-        self._left -= judging.num_new
-        self._queue.append(_Attempt(choice, places, judging, asked))
+        started = self._judging.start(self._program(choice), [self._validation[place] for place in places])
+        self._queue.append(_Attempt(choice, places, started, asked))
 
     def _take(self, attempt: _Attempt) -> None:
         """Wait for a trial, record it, tell Optuna."""
-        judged = self._wait(attempt.judging)
-        if judged is None:  # tokens or dollars ran out
-            self._left = 0
+        judged = self._wait(attempt.started)
+        if judged is None:
+            self._is_over = True
             if attempt.asked:
                 self._optuna.tell(attempt.asked, state=optuna.trial.TrialState.FAIL)
             return
@@ -194,17 +191,10 @@ class JointSearch:
             self._start_full(is_last=False)
 
     def _record(self, attempt: _Attempt, judged: Judged) -> Trial:
-        self._spent += attempt.judging.num_new
         if attempt.asked is None:
             self._full.add(attempt.choice)
-        return self._study.record(
-            attempt.judging.program,
-            attempt.judging.examples,
-            judged.judgments,
-            is_full=attempt.asked is None,
-            origin={"optimizer": "mipro", **attempt.choice._asdict()},
-            calls=self._spent,
-        )
+        origin = {"optimizer": "mipro", **attempt.choice._asdict()}
+        return self._study.record(judged, origin, is_full=attempt.asked is None)
 
     def _program(self, choice: Choice) -> Program:
         return self._programs[choice.instruction][choice.demonstrations]
@@ -241,9 +231,9 @@ class JointSearch:
                 break
             while self._queue:
                 attempt = self._queue.popleft()
-                judged = self._wait(attempt.judging)
+                judged = self._wait(attempt.started)
                 if judged is None:
-                    self._left = 0
+                    self._is_over = True
                 else:
                     self._note(attempt.choice, attempt.places, judged)
                     self._record(attempt, judged)

@@ -5,7 +5,7 @@ import pytest
 from judge_serve.judging import RefusedInputError
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.study import MIN_BUDGET, Study, check_study
 from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
@@ -16,9 +16,9 @@ OTHER = PROGRAM.with_sections({"rubric": "Rate it well."})
 
 
 def study_on(engine, total=100, **options):
-    budget = Budget(total)
-    plane = EvaluationPlane(JUDGE, InProcessPool(engine), budget)
-    return Study(JUDGE, DATA, plane, budget, seed=0, reflect=lambda prompt: "", **options)
+    return Study(
+        JUDGE, DATA, Budgeted(InProcessPool(engine), Budget(total)), seed=0, reflect=lambda prompt: "", **options
+    )
 
 
 # --- trials ---
@@ -29,7 +29,7 @@ def test_a_trial_is_recorded_with_mean_score_and_validity():
     # scores 1 (right) and 0 (unreadable); the miss by 1 is 0.9375
     examples = make_examples(4)
     judgments = [make_judgment(1), make_judgment(None), make_judgment(4), make_judgment(4)]
-    trial = study.record(PROGRAM, examples, judgments, is_full=True, origin={"step": 1})
+    trial = study.record(study.scored(PROGRAM, examples, judgments), {"step": 1}, is_full=True)
     assert (trial.number, trial.n, trial.validity) == (0, 4, 0.75)
     assert trial.score == pytest.approx((1 + 0 + 0.9375 + 1) / 4)
     assert trial.as_dict()["nmse"] == pytest.approx(100 * (1 - trial.score))
@@ -46,7 +46,7 @@ def test_every_trial_is_told():
 def record(study, program, score, *, is_full=True):
     judgments = [make_judgment(1 if n < score * 10 else 5) for n in range(10)]
     examples = [make_examples(1)[0]] * 10
-    return study.record(program, examples, judgments, is_full=is_full, origin={})
+    return study.record(study.scored(program, examples, judgments), {}, is_full=is_full)
 
 
 def test_the_best_full_trial_wins():
@@ -66,7 +66,7 @@ def test_the_baseline_wins_a_tie():
 def record_unreadable(study, program, num_invalid):
     """A trial on examples that are judged rightly, but for some unreadable replies."""
     judgments = [make_judgment(None if n < num_invalid else 1) for n in range(10)]
-    return study.record(program, [make_examples(1)[0]] * 10, judgments, is_full=True, origin={})
+    return study.record(study.scored(program, [make_examples(1)[0]] * 10, judgments), {}, is_full=True)
 
 
 def test_a_candidate_under_the_validity_floor_cannot_win():

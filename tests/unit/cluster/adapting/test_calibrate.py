@@ -24,8 +24,9 @@ from judge_serve.judging import (
     Program,
     Release,
 )
+from judge_serve.judging.judge_call import calls_of
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
+from optimize_workers.evaluation.recorded import Recorded
 from tests.builders import SCALE, make_calibration
 from tests.fakes import InProcessPool, MemoryStore, ScriptedEngine, json_reply
 from tests.unit.judge_serve.serving.desk import Desk, completion
@@ -76,8 +77,8 @@ def record(data, judge=EXPECTED, script=timid, splits=("train", "test")):
     dataset = load_dataset(str(data), SCALE)
     engine = ScriptedEngine(script)
     with open_ledger() as ledger:
-        plane = EvaluationPlane(judge, InProcessPool(engine), store=ledger)
-        plane.evaluate([JudgeCall(judge.program, example) for split in splits for example in dataset.by_split[split]])
+        layers = Recorded(InProcessPool(engine), ledger)
+        layers.judge(calls_of(judge, [example for split in splits for example in dataset.by_split[split]]))
     return engine
 
 
@@ -139,7 +140,7 @@ def test_the_ledger_keeps_what_the_model_said(tmp_path, data):
     release = Release.from_file(tmp_path / "out" / "release.json")
     [example, *_] = load_dataset(str(data), SCALE).by_split["test"]
     with open_ledger() as ledger:
-        [kept] = EvaluationPlane(release.judge, None, store=ledger).evaluate([JudgeCall(PROGRAM, example)])
+        [kept] = Recorded(None, ledger).judge(calls_of(release.judge, [example]))
     assert 2.0 < kept.expected_rating < 2.6
 
 

@@ -11,8 +11,9 @@ from cluster.endpoint.judges import judge_to_run
 from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge_call import calls_of
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
+from optimize_workers.evaluation.recorded import Recorded
 from tests.builders import SCALE
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
@@ -57,8 +58,7 @@ def evaluate(config, rate):
         return rate(next(document for document in documents if f"<document>\n{document}\n" in text))
 
     with open_ledger() as ledger, Progress() as progress:
-        plane = EvaluationPlane(release.judge, InProcessPool(ScriptedEngine(reply)), store=ledger)
-        plane.evaluate([JudgeCall(release.judge.program, example) for example in examples])
+        Recorded(InProcessPool(ScriptedEngine(reply)), ledger).judge(calls_of(release.judge, examples))
     with Progress() as progress:
         return run_evaluate(config, progress)
 

@@ -14,8 +14,8 @@ from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
 from judge_serve.judging import Release
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import Counts
+from optimize_workers.evaluation.budget import Budget, Cost
+from optimize_workers.evaluation.watched import Counts
 from optimize_workers.evidence.gate.check import GateResult
 from optimize_workers.statistics.comparison import compare
 from optimize_workers.statistics.metrics import measure
@@ -45,7 +45,7 @@ def adapted_by(study):
     winner = baseline._replace(release=Release(judge=judge))
     compared = compare(judgments, judgments, examples, SCALE)
     budget = Budget(300)
-    budget.reserve(250)
+    budget.settle(budget.promise(250), Cost(250))
     search = Search(study, budget, Spending(Counts(), 7, 0), Validation(tuple(examples), 12.5))
     return Adapted(search, Proof(baseline, winner, compared, GateResult(False, ["too few"]), test_openings=1))
 

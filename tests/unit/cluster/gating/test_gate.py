@@ -14,9 +14,10 @@ from cluster.registry.card import model_card
 from cluster.registry.gate_record import MAX_REASON_CHARS
 from cluster.registry.store import Registry
 from judge_serve.judging import Judge, ModelIdentity, Program, Release, Task
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.program import Demonstration
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
+from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evidence.gate.adversarial import Kind, perturb
 from tests.builders import SCALE
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
@@ -83,8 +84,7 @@ def rate(request):
 def judge_all(data, release):
     examples = load_dataset(str(data), SCALE).by_split["test"]
     with open_ledger() as ledger:
-        plane = EvaluationPlane(release.judge, InProcessPool(ScriptedEngine(rate)), store=ledger)
-        plane.evaluate([JudgeCall(release.judge.program, example) for example in examples])
+        Recorded(InProcessPool(ScriptedEngine(rate)), ledger).judge(calls_of(release.judge, examples))
 
 
 @pytest.fixture
@@ -318,8 +318,8 @@ def judge_perturbed(data, *releases, per_kind=40):
     pairs = perturb(examples, SCALE, per_kind=per_kind)
     with open_ledger() as ledger:
         for release in releases:
-            plane = EvaluationPlane(release.judge, InProcessPool(ScriptedEngine(rate_perturbed)), store=ledger)
-            plane.evaluate([JudgeCall(release.judge.program, pair.example) for pair in pairs])
+            layers = Recorded(InProcessPool(ScriptedEngine(rate_perturbed)), ledger)
+            layers.judge(calls_of(release.judge, [pair.example for pair in pairs]))
     return pairs
 
 

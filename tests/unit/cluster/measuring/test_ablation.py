@@ -9,9 +9,10 @@ from cluster.commands.cli import app
 from cluster.commands.running import EXIT_REFUSED
 from cluster.machine.stores import open_ledger
 from judge_serve.judging import Judge, ModelIdentity, Program, Release
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.task import Task
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
+from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evidence.ablation import without_each
 from optimize_workers.library.bullets import Bullet
 from tests.builders import SCALE
@@ -70,8 +71,9 @@ def test_effects_come_from_the_ledger_where_it_holds_the_judgments(tmp_path, dat
     examples = load_dataset(str(data), SCALE).by_split["val"]
     programs = [release.judge.program, *without_each(release.judge.program)]
     with open_ledger() as ledger:
-        plane = EvaluationPlane(release.judge, InProcessPool(ScriptedEngine(rate)), store=ledger)
-        plane.evaluate([JudgeCall(program, example) for program in programs for example in examples])
+        layers = Recorded(InProcessPool(ScriptedEngine(rate)), ledger)
+        for program in programs:
+            layers.judge(calls_of(release.judge.model_copy(update={"program": program}), examples))
     done = run(data, "--release", path, "--json")
     assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)

@@ -14,8 +14,9 @@ from cluster.measuring.measure import measure_judge
 from cluster.progress import Progress
 from cluster.runs.recorded import read_run
 from judge_serve.judging import AnswerMode, Judge, ModelIdentity, Program, Release, Sampling, Votes
+from judge_serve.judging.judge_call import JudgeCall
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
+from optimize_workers.evaluation.recorded import Recorded
 from tests.builders import SCALE, make_calibration
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 from tests.unit.judge_serve.serving.desk import Desk, completion
@@ -62,8 +63,8 @@ def write_release(folder, judge=WARM):
 def record(data, repeats, judge=WARM):
     examples = load_dataset(str(data), SCALE).by_split["val"]
     with open_ledger() as ledger:
-        plane = EvaluationPlane(judge, InProcessPool(ScriptedEngine(noisy)), store=ledger)
-        plane.evaluate([JudgeCall(PROGRAM, example, number) for number in range(repeats) for example in examples])
+        layers = Recorded(InProcessPool(ScriptedEngine(noisy)), ledger)
+        layers.judge([JudgeCall(judge, example.item, number) for number in range(repeats) for example in examples])
 
 
 def run(*arguments):

@@ -10,8 +10,52 @@ from optimize_workers.evaluation.budget import Budget, BudgetExceededError, Cost
 
 def test_a_budget_counts_down():
     budget = Budget(10)
-    budget.reserve(4)
-    assert (budget.used, budget.left) == (4, 6)
+    promise = budget.promise(4)
+    assert (budget.used, budget.promised, budget.left) == (0, 4, 6)
+    budget.settle(promise, Cost(3))
+    assert (budget.used, budget.promised, budget.left) == (3, 0, 7)
+
+
+def test_a_released_promise_costs_nothing():
+    budget = Budget(10, max_tokens=100)
+    budget.release(budget.promise(4, Cost(4, 60)))
+    assert (budget.used, budget.left, budget.tokens_left) == (0, 10, 100)
+
+
+def test_what_is_drawn_from_a_promise_takes_nothing_else():
+    budget = Budget(10)
+    promise = budget.promise(6)
+    drawn = budget.promise(4, out_of=promise)
+    assert (promise.calls, budget.calls_left) == (2, 4)
+    budget.settle(drawn, Cost(3))
+    assert (promise.calls, promise.spent, budget.used) == (3, 3, 0)
+    budget.settle(promise)
+    assert (budget.used, budget.calls_left) == (3, 7)
+
+
+def test_more_than_a_promise_holds_is_a_mistake():
+    budget = Budget(10)
+    with pytest.raises(ValueError, match="5 judge calls drawn from a promise that holds 4"):
+        budget.promise(5, out_of=budget.promise(4))
+
+
+def test_settling_twice_counts_once():
+    budget = Budget(10)
+    promise = budget.promise(4)
+    for _ in range(2):
+        budget.settle(promise, Cost(4))
+        budget.release(promise)
+    assert (budget.used, budget.calls_left) == (4, 6)
+
+
+def test_what_is_under_way_when_all_is_settled_counts_when_it_is_in():
+    budget = Budget(10)
+    promise = budget.promise(8)
+    drawn = budget.promise(5, out_of=promise)
+    budget.settle_all()
+    assert (budget.used, budget.calls_left) == (0, 5)
+    budget.settle(drawn, Cost(2))
+    assert (budget.used, budget.calls_left) == (2, 8)
 
 
 def test_without_limits_nothing_is_said_about_tokens_and_dollars():
@@ -28,16 +72,16 @@ def test_without_limits_nothing_is_said_about_tokens_and_dollars():
 )
 def test_what_could_exceed_a_limit_is_refused_and_nothing_is_taken(budget, worst, message):
     with pytest.raises(BudgetExceededError, match=message):
-        budget.reserve(3, worst)
+        budget.promise(3, worst)
     assert (budget.used, budget.used_tokens, budget.used_usd) == (0, 0, 0.0)
 
 
 def test_a_settled_wave_counts_what_it_really_cost():
     budget = Budget(10, max_tokens=1_000, max_usd=1.0)
-    taken = budget.reserve(2, Cost(2, 600, 0.6))
+    promise = budget.promise(2, Cost(2, 600, 0.6))
     assert (budget.tokens_left, budget.usd_left) == (400, 0.4)
-    budget.settle(taken, Cost(2, 200, 0.25))
-    assert (budget.used, budget.tokens_left, budget.usd_left) == (2, 800, 0.75)
+    budget.settle(promise, Cost(2, 200, 0.25))
+    assert (budget.used, budget.tokens_left, budget.usd_left) == (2, 800, pytest.approx(0.75))
 
 
 def test_the_calls_left_are_those_that_tokens_and_dollars_allow():
@@ -55,7 +99,7 @@ def test_many_threads_never_take_more_than_there_is():
     def take():
         for _ in range(100):
             try:
-                budget.reserve(3)
+                budget.settle(budget.promise(3), Cost(3))
             except BudgetExceededError:
                 return
 

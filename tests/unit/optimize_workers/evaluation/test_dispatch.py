@@ -3,6 +3,7 @@
 import pytest
 
 from judge_serve.judging import EngineError, RetryPolicy
+from judge_serve.judging.judge_call import JudgeCall
 from optimize_workers.evaluation.dispatch import FIRST_PROBE_S, MAX_DEATHS, MAX_FAILURES, CallId, Dispatcher, Wave
 from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
 
@@ -31,7 +32,7 @@ def dispatcher(clock):
 
 
 def open_wave(dispatcher, number=1, size=4, judges=(JUDGE,)):
-    calls = [(judge, example.item, 0) for example in make_examples(size) for judge in judges]
+    calls = [JudgeCall(judge, example.item) for example in make_examples(size) for judge in judges]
     wave = Wave(number, calls)
     dispatcher.open(wave)
     return wave

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from judge_serve.judging import EngineReply, EngineRequest, Judge
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.evaluation.budget import Budget
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.study import Study
 from tests.builders import JUDGE, make_examples
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
@@ -29,9 +29,15 @@ def make_study(
     data: OptimizationData = DATA,
 ) -> Study:
     """A study whose pool judges in this process."""
-    spent = Budget(budget)
-    plane = EvaluationPlane(judge, InProcessPool(ScriptedEngine(script)), spent)
-    return Study(judge, data, plane, spent, seed, reflect, can_propose)
+    judging = Budgeted(InProcessPool(ScriptedEngine(script)), Budget(budget))
+    return Study(judge, data, judging, seed, reflect, can_propose)
+
+
+def pool_of(study: Study) -> InProcessPool:
+    """The pool under a study of `make_study`."""
+    pool = study.judging._inner
+    assert isinstance(pool, InProcessPool)
+    return pool
 
 
 def gold_of(request: EngineRequest) -> int:

@@ -13,7 +13,8 @@ import pytest
 from judge_serve.judging import EngineError, EngineReply, Program, Sampling
 from judge_serve.judging.rendering import render_system
 from optimize_workers.dataset.splits import OptimizationData
-from optimize_workers.evaluation.plane import EvaluationPlane
+from optimize_workers.evaluation.budgeted import Budgeted
+from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evidence.diff_budget import changed_outside_bullets
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.library.selection import Change, Ground
@@ -250,7 +251,7 @@ def test_no_pair_of_program_and_example_is_judged_twice():
 
 
 def with_store(study, script, store):
-    study.plane = EvaluationPlane(study.judge, InProcessPool(ScriptedEngine(script)), study.budget, store=store)
+    study.judging = Budgeted(Recorded(InProcessPool(ScriptedEngine(script)), store), study.budget)
     return study
 
 
@@ -271,7 +272,7 @@ def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_mi
     recorded = len(store.judgments)
     engine = ScriptedEngine(rate)
     study = study_of()
-    study.plane = EvaluationPlane(study.judge, InProcessPool(engine), study.budget, store=store)
+    study.judging = Budgeted(Recorded(InProcessPool(engine), store), study.budget)
     resumed = choose(study)
     assert lines_of(resumed) == lines_of(whole)
     assert resumed.winner == whole.winner and resumed.selection == whole.selection

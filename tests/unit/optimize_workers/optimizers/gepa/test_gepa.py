@@ -14,7 +14,7 @@ from optimize_workers.optimizers.gepa.search import BROOD, MAX_FRUITLESS_PROPOSA
 from optimize_workers.statistics.racing import DROP_BELOW
 from tests.builders import PROGRAM, make_examples
 from tests.fakes import json_reply
-from tests.unit.optimize_workers.optimizers.searches import DATA, fails_after, gold_of, make_study, rate_well
+from tests.unit.optimize_workers.optimizers.searches import DATA, fails_after, gold_of, make_study, pool_of, rate_well
 
 LARGER = OptimizationData(train=make_examples(40), val=make_examples(60, "val"))
 BETTER = "Rate by the evidence that a document states."
@@ -44,7 +44,7 @@ def test_an_improved_section_is_found():
 def test_the_winner_keeps_everything_but_the_sections():
     judge_program = PROGRAM.model_copy(update={"bullets": ("Read all.",)})
     study = make_study(better_with_evidence, reflect=propose_better)
-    study.judge = study.plane.judge = study.judge.model_copy(update={"program": judge_program})
+    study.judge = study.judge.model_copy(update={"program": judge_program})
     winner = run(study).winner
     assert winner.bullets == ("Read all.",)
     assert list(winner.sections) == list(PROGRAM.sections)
@@ -59,7 +59,7 @@ def test_the_first_trial_is_the_baseline_on_validation_examples():
 def test_the_budget_is_never_exceeded(budget):
     study = make_study(better_with_evidence, budget=budget, reflect=propose_better)
     run(study)
-    assert study.plane._pool.calls == study.budget.used <= budget
+    assert pool_of(study).calls == study.budget.used <= budget
     assert study.budget.used > 0
 
 
@@ -131,7 +131,7 @@ def test_a_refused_proposal_costs_no_judge_call_of_its_own():
     study = make_study(better_with_evidence, budget=2_000, reflect=lambda prompt: "```\nRate from 1 to 10.\n```")
     refused = run(study).refusals["scale_change"]
     num_lessons = refused // BROOD
-    assert sorted(study.plane._pool.waves) == [MINIBATCH] * num_lessons + [len(DATA.val)]
+    assert sorted(pool_of(study).waves) == [MINIBATCH] * num_lessons + [len(DATA.val)]
 
 
 def test_repeating_the_text_is_no_proposal():
@@ -310,7 +310,7 @@ def test_one_generation_at_a_time_begins_nothing_before_its_race():
     GepaOptimizer(ahead=1).run(study)
     first_race = next(t.number for t in study.trials[1:] if t.split == "val")
     num_children = len(study.trials[1:first_race])
-    waves = study.plane._pool.waves
+    waves = pool_of(study).waves
     before = waves[: waves.index(18)]  # the first stage of a race is 30 % of 60 examples
     assert before.count(MINIBATCH) == num_children + num_children / BROOD
 

@@ -26,6 +26,7 @@ from tests.unit.optimize_workers.optimizers.searches import (
     gold_of,
     has_demonstrations,
     make_study,
+    pool_of,
     propose,
     rate_well,
     readable_with_demonstrations,
@@ -77,7 +78,7 @@ def test_a_baseline_that_is_right_already_stays():
 def test_bullets_stay_in_every_candidate():
     study = weak()
     bulleted = PROGRAM.model_copy(update={"bullets": ("Read all.",)})
-    study.judge = study.plane.judge = study.judge.model_copy(update={"program": bulleted})
+    study.judge = study.judge.model_copy(update={"program": bulleted})
     assert {trial.program.bullets for trial in run(study).trials} == {("Read all.",)}
 
 
@@ -98,7 +99,7 @@ def test_a_plan_leaves_room_for_trials(budget, num_val):
 def test_the_budget_is_never_exceeded(budget):
     study = weak(budget=budget)
     run(study)
-    assert study.plane._pool.calls == study.budget.used <= budget
+    assert pool_of(study).calls == study.budget.used <= budget
 
 
 # --- scores ---

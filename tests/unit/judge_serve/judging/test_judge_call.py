@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge_serve.judging import AnswerMode, Item, ModelIdentity, Sampling, Scale, Task
-from judge_serve.judging.call_key import call_key, judge_key
+from judge_serve.judging.judge_call import call_key, judge_key
 from judge_serve.judging.program import Demonstration
 from tests.builders import JUDGE, PROGRAM
 

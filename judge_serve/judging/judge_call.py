@@ -1,0 +1,73 @@
+"""A judge call: one judge, one item, one occurrence; and its content key, which equal requests share.
+
+A key covers model and revision, sampling, answer mode, schema, rendered prompt, example and occurrence. The part
+that all calls of a judge share is digested once, see `judge_key`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+from judge_serve.judging.content_key import canonical_json
+from judge_serve.judging.judge import Judge, build_request
+from judge_serve.judging.rendering import render_item
+from judge_serve.judging.task import Example, Item
+from judge_serve.judging.votes import sample_numbers
+
+READING = 1  # raise when replies are read differently: what was recorded before is then asked again
+_ANY_ITEM = Item(query="q", document="d", query_id="q", doc_id="d")
+
+
+class JudgeCall(NamedTuple):
+    """One thing to judge, from whoever asks to the engine: a judge, an item, and which repetition of it this is."""
+
+    judge: Judge
+    item: Item
+    occurrence: int = 0
+
+    @property
+    def key(self) -> bytes:
+        """Content key, 32 bytes; of many calls `call_keys` is faster."""
+        return call_key(judge_key(self.judge), self.item, self.occurrence)
+
+    def samples(self) -> list[JudgeCall]:
+        """The calls behind this one: as many as its judge has votes, itself where it has none."""
+        votes = self.judge.votes
+        if votes is None:
+            return [self]
+        return [self._replace(occurrence=number) for number in sample_numbers(votes, self.occurrence)]
+
+
+def calls_of(judge: Judge, examples: Iterable[Example]) -> list[JudgeCall]:
+    """One call of the judge for each example."""
+    return [JudgeCall(judge, example.item) for example in examples]
+
+
+def call_keys(calls: Sequence[JudgeCall]) -> list[bytes]:
+    """Content keys of judge calls, in their order; what calls of one judge object share is digested once."""
+    shared: dict[int, bytes] = {}
+    keys = []
+    for judge, item, occurrence in calls:
+        if id(judge) not in shared:
+            shared[id(judge)] = judge_key(judge)
+        keys.append(call_key(shared[id(judge)], item, occurrence))
+    return keys
+
+
+def judge_key(judge: Judge) -> bytes:
+    """Digest (32 bytes) of all that the calls of a judge share."""
+    request = asdict(build_request(judge, _ANY_ITEM))
+    request["messages"] = request["messages"][:-1]  # the last one is the item's
+    shared = [READING, judge.model.model_dump(mode="json"), str(judge.mode), request]
+    return hashlib.sha256(canonical_json(shared).encode("utf-8", "surrogatepass")).digest()
+
+
+def call_key(shared: bytes, item: Item, occurrence: int) -> bytes:
+    """Digest (32 bytes) of one judge call; `shared` is the judge's `judge_key`."""
+    text = render_item(item.query, item.document)
+    lengths = f"{len(item.query_id)}:{len(item.doc_id)}:{occurrence}:"  # so that no two splits of a text are equal
+    content = f"{lengths}{item.query_id}{item.doc_id}{text}"
+    return hashlib.sha256(shared + content.encode("utf-8", "surrogatepass")).digest()
