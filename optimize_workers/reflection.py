@@ -49,40 +49,48 @@ class ReflectionStore(Protocol):
         ...
 
 
+class ReflectionModel(NamedTuple):
+    """The model that writes, as a study reaches it.
+
+    Attributes:
+        complete: sends a request to it; raises EngineError.
+        identity: which model it is.
+        max_tokens: bound of an answer.
+        prices: of its tokens, where a budget counts dollars.
+    """
+
+    complete: Callable[[EngineRequest], EngineReply]
+    identity: ModelIdentity
+    max_tokens: int
+    prices: Prices | None = None
+
+
 class Reflector:
     """Completes prompts for one study.
 
     Args:
-        complete: sends a request to the reflection model; raises EngineError.
-        model: which model that is.
-        max_tokens: bound of an answer.
+        model: what answers.
         seed: of the study.
         examples: whose documents may stand in prompts.
         store: answers what it holds and records the rest; None asks everything.
         budget: charged with the tokens, if it limits them.
-        prices: of the reflection model.
     """
 
     def __init__(
         self,
-        complete: Callable[[EngineRequest], EngineReply],
-        model: ModelIdentity,
+        model: ReflectionModel,
         *,
-        max_tokens: int,
         seed: int = 0,
         examples: Sequence[Example] = (),
         store: ReflectionStore | None = None,
         budget: Budget | None = None,
-        prices: Prices | None = None,
     ) -> None:
-        self._complete = complete
         self._model = model
-        self._max_tokens = max_tokens
         self._seed = seed
         self._examples = examples
         self._store = store
         self._budget = budget
-        self._estimator = CostEstimator(prices)
+        self._estimator = CostEstimator(model.prices)
         self._times: Counter[str] = Counter()
         self._lock = threading.Lock()
         self.num_asked = 0
@@ -100,13 +108,13 @@ class Reflector:
             self._times[prompt] += 1
         request = EngineRequest(
             ({"role": "user", "content": prompt},),
-            max_tokens=self._max_tokens,
+            max_tokens=self._model.max_tokens,
             temperature=TEMPERATURE,
             seed=self._seed * 1_000 + occurrence,
         )
         prompt_bytes = len(prompt.encode("utf-8", "replace"))
         budget = self._budget if self._budget and self._budget.has_token_limits else None
-        promise = budget.promise(0, self._estimator.worst(prompt_bytes, self._max_tokens)) if budget else None
+        promise = budget.promise(0, self._estimator.worst(prompt_bytes, self._model.max_tokens)) if budget else None
         try:
             reflection = self._recall(request, prompt)
             if budget and promise:
@@ -122,18 +130,17 @@ class Reflector:
         with self._lock:
             self.num_asked += 1
         settings = [request.max_tokens, request.temperature, request.seed]
-        key = bytes.fromhex(digest_of([self._model.model_dump(mode="json"), settings, prompt]))
+        key = bytes.fromhex(digest_of([self._model.identity.model_dump(mode="json"), settings, prompt]))
         recorded = self._store.find_reflection(key) if self._store else None
         if recorded is not None:
             with self._lock:
                 self.num_cached += 1
             return recorded
-        reply = self._complete(request)
+        reply = self._model.complete(request)
         reflection = Reflection(reply.text, reply.prompt_tokens, reply.completion_tokens)
         if self._store:
-            self._store.add_reflection(
-                key, reflection, model=self._model.name, revision=self._model.revision, doc_ids=self._shown(prompt)
-            )
+            name, revision = self._model.identity.name, self._model.identity.revision
+            self._store.add_reflection(key, reflection, model=name, revision=revision, doc_ids=self._shown(prompt))
         return reflection
 
     def _shown(self, prompt: str) -> list[str]:

@@ -24,7 +24,7 @@ from optimize_workers.ledger import Ledger
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.optimizers.bullets.search import BulletOptimizer
-from optimize_workers.reflection import Reflector
+from optimize_workers.reflection import ReflectionModel, Reflector
 from optimize_workers.study import MIN_VALIDITY, Optimizer, Study, StudyResult, Trial
 
 BULLETS = "bullets"  # the optimizer that leaves the program as it is
@@ -74,14 +74,16 @@ def run_search(
     prices = config.prices_of(judge.model.name)
     watched = Watched(Recorded(session.pool, ledger), progress)
     reflect = Reflector(
-        session.complete_reflection,
-        session.reflection_model,
-        max_tokens=session.reflection_max_tokens,
+        ReflectionModel(
+            session.complete_reflection,
+            session.reflection_model,
+            session.reflection_max_tokens,
+            config.prices_of(session.reflection_model.name),
+        ),
         seed=config.seed,
         examples=[*dataset.by_split["train"], *data.val],  # with what the judge's own demonstrations show
         store=ledger,
         budget=budget,
-        prices=config.prices_of(session.reflection_model.name),
     )
     bullets, held_out = without_held_out(bullets, dataset)
     study = Study(

@@ -35,7 +35,7 @@ from optimize_workers.library.reviews import (
     one_line,
     reviews_of,
 )
-from optimize_workers.reflection import Reflector
+from optimize_workers.reflection import ReflectionModel, Reflector
 
 
 class DistillConfig(CommandConfig):
@@ -70,9 +70,7 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
             progress.phase(f"distilling {len(explained)} explanations with {choice.identity.name}")
             with open_writer(choice, progress) as complete:
                 reflect = Reflector(
-                    complete,
-                    choice.identity,
-                    max_tokens=REFLECTION_MAX_TOKENS,
+                    ReflectionModel(complete, choice.identity, REFLECTION_MAX_TOKENS),
                     examples=_shown(run.examples, explained),
                     store=ledger,
                 )

@@ -5,7 +5,7 @@ import pytest
 from judge_serve.catalogue.entries import Prices
 from judge_serve.judging import EngineError, EngineReply, ModelIdentity, RetryPolicy
 from optimize_workers.evaluation.budget import Budget, BudgetExceededError
-from optimize_workers.reflection import Reflector, complete_patiently
+from optimize_workers.reflection import ReflectionModel, Reflector, complete_patiently
 from tests.builders import make_example, make_examples
 from tests.fakes import MemoryStore
 
@@ -23,8 +23,8 @@ class Writer:
         return EngineReply(f"text {len(self.requests)}", "stop", prompt_tokens=100, completion_tokens=50)
 
 
-def reflector(writer, **options):
-    return Reflector(writer, MODEL, max_tokens=200, **options)
+def reflector(writer, prices=None, **options):
+    return Reflector(ReflectionModel(writer, MODEL, 200, prices), **options)
 
 
 def test_a_study_run_anew_gets_the_same_texts_and_asks_nothing():
