@@ -31,7 +31,7 @@ from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluation.plane import JudgeCall, Pool, are_recorded
-from optimize_workers.evidence.calibration import Method
+from optimize_workers.evidence.calibration_fit import Method
 from optimize_workers.evidence.gate.check import GateResult, check_gate
 from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
 from optimize_workers.statistics.comparison import Comparison, compare

@@ -15,7 +15,7 @@ from judge_serve.judging.task import Example
 from judge_serve.judging.votes import sample_numbers
 from optimize_workers.dataset.splits import Dataset, draw_examples
 from optimize_workers.evaluation.plane import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool
-from optimize_workers.evidence.calibration import Fitted, Method, fit_calibration
+from optimize_workers.evidence.calibration_fit import Fitted, Method, fit_calibration
 from optimize_workers.evidence.reliability import reliability, reliability_as_dict
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optimize_workers.dataset.derived_ids import MARK
+from optimize_workers.dataset.derived_ids import SEPARATOR
 from optimize_workers.evidence.gate.rating_shift import Rerated
 from tests.builders import make_example, make_judgment
 
@@ -34,8 +34,8 @@ def rerated(rate, pairs, examples=EXAMPLES):
 
 
 def kind_of(item):
-    _, mark, rest = item.doc_id.partition(MARK)
-    return rest.partition(":")[0] if mark else None
+    _, separator, rest = item.doc_id.partition(SEPARATOR)
+    return rest.partition(":")[0] if separator else None
 
 
 def steady(_item, gold):
