@@ -26,7 +26,9 @@ import numpy as np
 from benchmarks.judge_population import SCENARIOS, Population, Scenario
 from benchmarks.running import in_own_process, run_benchmark, say
 from judge_serve.judging.scale import Scale
-from optimize_workers.evidence.gate.check import GateConfig, check_gate
+from optimize_workers.evidence.gate.check import check_gate
+from optimize_workers.evidence.gate.config import GateConfig
+from optimize_workers.evidence.gate.evidence import GateEvidence
 from optimize_workers.statistics.comparison import compare, compare_fully
 from optimize_workers.statistics.metrics import measure as measure_figures
 from optimize_workers.statistics.resampling import NUM_RESAMPLES
@@ -133,7 +135,7 @@ def simulate(scenario: Scenario, num_trials: int) -> dict[str, Any]:
     for number in range(num_trials):
         first, second, examples = population.draw(np.random.default_rng([scenario.seed, number]))
         compared = compare(first, second, examples, scale, seed=number)
-        gate = check_gate(measure_figures(second, examples, scale), compared, config)
+        gate = check_gate(GateEvidence(measure_figures(second, examples, scale), compared), config)
         low, high = compared.ci95
         other_reasons = len(gate.reasons) > int(high > truth)
         trials.append(Trial(high < truth, low > truth, high - low, gate.passed, other_reasons))

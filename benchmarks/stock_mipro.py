@@ -92,16 +92,24 @@ def search(
             seed=config.seed + 1,  # 0 is "not given"
         )
         wall_s = time.perf_counter() - started
+    result = _result_of(best, landscape, config.seed, log, engine.num_distinct, wall_s)
+    scores = [logged[kind] for logged in best.trial_logs.values() for kind in _SCORES if kind in logged]
+    return StockSearch(result, best.score, scores)
+
+
+def _result_of(
+    best: Any, landscape: Landscape, seed: int, log: _StageLog, distinct_calls: int, wall_s: float
+) -> ArmResult:
+    """What the library's best program came to, and what its stages asked."""
     rules = rules_in(best.signature.instructions)
     shown = [Shown(key_of(demo.document), int(demo.rating)) for demo in best.demos]
     ceilings = {
         stage: replay(recorder.jobs(reflects_at_once=False), SLOTS) for stage, recorder in log.recorders.items()
     }
-    judge_calls = sum(recorder.judge_calls for recorder in log.recorders.values())
-    result = ArmResult(
+    return ArmResult(
         arm="dspy_mipro",
-        seed=config.seed,
-        judge_calls=judge_calls,
+        seed=seed,
+        judge_calls=sum(recorder.judge_calls for recorder in log.recorders.values()),
         reflections=sum(recorder.reflections for recorder in log.recorders.values()),
         wall_s=wall_s,
         ceiling_s=sum(ceilings.values()),
@@ -112,12 +120,10 @@ def search(
         rules=tuple(sorted(rules)),
         library_calls=max(logged["total_eval_calls_so_far"] for logged in best.trial_logs.values()),
         demonstrations=len(shown),
-        distinct_calls=engine.num_distinct,
+        distinct_calls=distinct_calls,
         stages_s=log.stages_s,
         stage_ceilings_s=ceilings,
     )
-    scores = [logged[kind] for logged in best.trial_logs.values() for kind in _SCORES if kind in logged]
-    return StockSearch(result, best.score, scores)
 
 
 class _RememberingEngine(ThreadedEngine):

@@ -57,7 +57,7 @@ The new text
 one query or document, and no rating of one;
 - keeps the task, the scale, the two JSON fields and all their meanings; it may say what deserves which rating of the \
 scale, in general terms;
-- is plain text without tags, code fences and placeholders{length}.
+- is plain text without tags, code fences and placeholders.
 
 Answer with all sections, each under its name in brackets, inside one pair of ``` fences and nothing else. A section \
 left out stays as it is.{number}"""
@@ -123,7 +123,6 @@ def reflection_prompt(
     task: Task,
     *,
     bullets: Sequence[str] = (),
-    max_chars: int | None = None,
     number: int | None = None,
 ) -> str:
     """The prompt that asks for better sections.
@@ -134,7 +133,6 @@ def reflection_prompt(
         data: made by `reflection_data`.
         task: its description and scale are frozen.
         bullets: of the program; frozen as well.
-        max_chars: bound of the new text, if it is to be told.
         number: of the proposal, so that no two prompts are the same.
     """
     return _PROMPT.format(
@@ -146,7 +144,6 @@ def reflection_prompt(
         sections=sections,
         data=data,
         section=section,
-        length=f", of at most {max_chars} characters in all" if max_chars else "",
         number=f" (Proposal {number}.)" if number is not None else "",
     )
 

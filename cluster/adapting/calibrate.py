@@ -33,8 +33,9 @@ from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
 from optimize_workers.evaluation.layer import Layer
 from optimize_workers.evaluation.recorded import are_recorded
-from optimize_workers.evidence.calibration import Method
-from optimize_workers.evidence.gate.check import GateEvidence, GateResult, HeldOut, check_gate
+from optimize_workers.evidence.calibration_fit import Method
+from optimize_workers.evidence.gate.check import GateResult, check_gate
+from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
 from optimize_workers.statistics.comparison import Comparison, compare
 
 
@@ -89,8 +90,9 @@ def _calibrate(
     compared = compare(before.judgments, after.judgments, held_out, judge.task.scale)
     after = with_evidence(after, before, compared, dataset, {"calibration": evidence_of(made.fitted)})
     pairs = HeldOut(held_out, after.judgments, before.judgments, judge.task.scale)
-    evidence = GateEvidence(pairs, against="the release without it", no_guardrails="a calibration writes no text")
-    gate = check_gate(after.figures, compared, evidence=evidence)
+    texts = TextFindings(no_guardrails="a calibration writes no text")
+    evidence = GateEvidence(after.figures, compared, pairs, texts=texts, against="the release without it")
+    gate = check_gate(evidence)
     return Calibrated(made, before, after, compared, gate, openings), folder
 
 

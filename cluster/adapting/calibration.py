@@ -19,7 +19,7 @@ from optimize_workers.evaluation.layer import Layer
 from optimize_workers.evaluation.recorded import JudgmentStore
 from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Counts
-from optimize_workers.evidence.calibration import Fitted, Method, fit_calibration
+from optimize_workers.evidence.calibration_fit import Fitted, Method, fit_calibration
 from optimize_workers.evidence.reliability import reliability, reliability_as_dict
 
 

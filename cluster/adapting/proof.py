@@ -18,7 +18,9 @@ from judge_serve.judging.program import Program
 from judge_serve.judging.release import Release
 from optimize_workers.dataset.splits import Dataset, draw_examples
 from optimize_workers.evidence.diff_budget import changed_outside_bullets
-from optimize_workers.evidence.gate.check import GateConfig, GateEvidence, GateResult, HeldOut, check_gate
+from optimize_workers.evidence.gate.check import GateResult, check_gate
+from optimize_workers.evidence.gate.config import GateConfig
+from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
 from optimize_workers.ledger import Ledger
 from optimize_workers.statistics.comparison import Comparison, compare
 
@@ -89,10 +91,11 @@ def prove(
     selection = search.study.selection
     steps = measure_steps(selection.steps if selection else (), (baseline, plain), measure_step, judge.task.scale)
     overspent = changed_outside_bullets(judge, second.judge) if selection else None
-    evidence = GateEvidence(pairs=HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale))
+    texts = TextFindings(search.refusal, overspent, no_guardrails="")
     if selection:
-        evidence = replace(evidence, no_diff_budget="")
-    gate = check_gate(winner.figures, compared, rules, search.refusal, overspent, evidence)
+        texts = replace(texts, no_diff_budget="")
+    held_out = HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale)
+    gate = check_gate(GateEvidence(winner.figures, compared, held_out, texts=texts), rules)
     proven = with_evidence(winner, baseline, compared, dataset, made_by)
     return Proof(baseline, proven, compared, gate, openings, steps, overspent, calibration)
 

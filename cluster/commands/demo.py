@@ -41,7 +41,8 @@ from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home, models_dir
 from optimize_workers.dataset.splits import Dataset, load_dataset, load_items
-from optimize_workers.evidence.gate.check import GateEvidence, GateResult, HeldOut, check_gate
+from optimize_workers.evidence.gate.check import GateResult, check_gate
+from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
 from optimize_workers.statistics.comparison import compare
 
 QUICK_BUDGET = 60
@@ -162,8 +163,9 @@ def _measure_expected(
     compared = compare(baseline.judgments, calibrated.judgments, calibrated.examples, scale)
     made_by = {"derived_from": adapted.proof.winner.release.digest, "calibration": evidence_of(made.fitted)}
     proven = with_evidence(calibrated, baseline, compared, dataset, made_by)
-    evidence = GateEvidence(pairs=HeldOut(winner.examples, calibrated.judgments, baseline.judgments, scale))
-    gate = check_gate(calibrated.figures, compared, refusal=adapted.search.refusal, evidence=evidence)
+    held_out = HeldOut(winner.examples, calibrated.judgments, baseline.judgments, scale)
+    texts = TextFindings(adapted.search.refusal, no_guardrails="")
+    gate = check_gate(GateEvidence(calibrated.figures, compared, held_out, texts=texts))
     shown = calibration_as_dict(made, winner, calibrated)
     return Expected(baseline, winner, proven, shown, gate, chosen.figures.nmse)
 

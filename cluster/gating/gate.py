@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pydantic import Field, model_validator
 from cluster.endpoint.judges import choice_for
 from cluster.gating.arms import Arm, MeasuredArm, measure_arms
 from cluster.gating.output import Gated, record_of_gated, result_of, write_run
-from cluster.gating.reference import Reference, TextFindings, findings_of, reference_of
+from cluster.gating.reference import Reference, findings_of, reference_of
 from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
 from cluster.registry.card import model_card
@@ -24,9 +23,10 @@ from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import draw_examples, load_dataset
 from optimize_workers.evidence.gate.adversarial import Perturbed, perturb
-from optimize_workers.evidence.gate.check import HeldOut, check_gate
+from optimize_workers.evidence.gate.check import check_gate
 from optimize_workers.evidence.gate.config import GateConfig
-from optimize_workers.evidence.gate.rating_shift import shifts_of
+from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
+from optimize_workers.evidence.gate.rating_shift import rating_shifts
 from optimize_workers.statistics.comparison import compare
 
 
@@ -121,12 +121,8 @@ def _checked(
     compared = compare(other.measured.judgments, winner.judgments, winner.examples, scale) if other else None
     shifts = None
     if pairs is not None:
-        shifts = shifts_of(pairs, own.rerated, winner.examples, other.rerated if other else None)
-    evidence = replace(
-        findings.evidence,
-        pairs=HeldOut(winner.examples, winner.judgments, other.measured.judgments if other else None, scale),
-        shifts=shifts,
-        against=reference.words,
-    )
-    gate = check_gate(winner.figures, compared, config.rules, findings.refusal, findings.overspent, evidence)
+        shifts = rating_shifts(pairs, own.rerated, winner.examples, other.rerated if other else None)
+    held_out = HeldOut(winner.examples, winner.judgments, other.measured.judgments if other else None, scale)
+    evidence = GateEvidence(winner.figures, compared, held_out, shifts, findings, reference.words)
+    gate = check_gate(evidence, config.rules)
     return Gated(arms, compared, gate, pairs or (), shifts or ())

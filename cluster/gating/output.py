@@ -16,7 +16,7 @@ from cluster.runs.versions import made_with
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evidence.gate.adversarial import Perturbed
 from optimize_workers.evidence.gate.check import GateResult
-from optimize_workers.evidence.gate.rating_shift import Shift
+from optimize_workers.evidence.gate.rating_shift import RatingShift
 from optimize_workers.statistics.comparison import Comparison
 
 
@@ -30,7 +30,7 @@ class Gated(NamedTuple):
     comparison: Comparison | None
     gate: GateResult
     pairs: Sequence[Perturbed]
-    shifts: Sequence[Shift]
+    shifts: Sequence[RatingShift]
 
     @property
     def winner(self) -> Measured:

@@ -12,7 +12,7 @@ from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evidence.diff_budget import changed_outside_bullets
-from optimize_workers.evidence.gate.check import GateEvidence
+from optimize_workers.evidence.gate.evidence import TextFindings
 from optimize_workers.guardrails import Guardrails, Refusal
 
 _BULLETS = "bullets"  # the optimizer that leaves the program as it is
@@ -28,14 +28,6 @@ class Reference(NamedTuple):
     def words(self) -> str:
         """For the reasons of the gate."""
         return f"{self.role} {self.release.id}" if self.release else self.role
-
-
-class TextFindings(NamedTuple):
-    """What the texts of a release say about it before it is judged; `evidence` says what could not be looked at."""
-
-    refusal: Refusal | None
-    overspent: str | None
-    evidence: GateEvidence
 
 
 def reference_of(release: Release, against: str | None, registry: Registry) -> Reference:
@@ -74,21 +66,21 @@ def findings_of(release: Release, ancestors: Sequence[Release], dataset: Dataset
 
     The guardrails compare with the oldest ancestor: what a search wrote is not legal because a later one kept it.
     """
-    evidence = GateEvidence()
+    findings = TextFindings(no_guardrails="")
     refusal = _shown_held_out(release, dataset)
     if refusal is None and ancestors:
         refusal = _refusal_of(release, ancestors[-1], dataset)
     elif refusal is None:
         known = "its parent is not in the registry" if release.parents else "no search wrote it: it has no parent"
-        evidence = replace(evidence, no_guardrails=known)
+        findings = replace(findings, no_guardrails=known)
     overspent = None
     if release.evidence.get("optimizer") == _BULLETS:
         if ancestors:
             overspent = changed_outside_bullets(ancestors[0].judge, release.judge)
-            evidence = replace(evidence, no_diff_budget="")
+            findings = replace(findings, no_diff_budget="")
         else:
-            evidence = replace(evidence, no_diff_budget="its parent is not in the registry")
-    return TextFindings(refusal, overspent, evidence)
+            findings = replace(findings, no_diff_budget="its parent is not in the registry")
+    return replace(findings, refusal=refusal, overspent=overspent)
 
 
 def _shown_held_out(release: Release, dataset: Dataset) -> Refusal | None:

@@ -5,15 +5,15 @@ A derived id names what it was made of, and forgetting a document finds all that
 
 from __future__ import annotations
 
-MARK = "#adversarial:"
+SEPARATOR = "#adversarial:"
 
 
 def derived_id(own_id: str, kind: str, source_id: str | None = None) -> str:
     """Id of what was made of `own_id`; `source_id` is a second document whose text went into it."""
-    return f"{own_id}{MARK}{kind}" + (f":{source_id}" if source_id is not None else "")
+    return f"{own_id}{SEPARATOR}{kind}" + (f":{source_id}" if source_id is not None else "")
 
 
 def is_derived_from(derived: str, doc_id: str) -> bool:
     """Whether an id names something that holds text of the document."""
-    own, mark, rest = derived.partition(MARK)
-    return bool(mark) and doc_id in (own, rest.partition(":")[2])
+    own, separator, rest = derived.partition(SEPARATOR)
+    return bool(separator) and doc_id in (own, rest.partition(":")[2])

@@ -1,1 +1,1 @@
-"""Evidence: comparing two judges on the same examples, and the gate before a release."""
+"""Evidence: what the judgments say of a judge and of its labels, and the gate before a release."""

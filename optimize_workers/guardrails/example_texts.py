@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from judge_serve.judging.task import Example
-from optimize_workers.guardrails.marks import figures_in, names_in, references_in
+from optimize_workers.guardrails.identifiers import figures_in, names_in, references_in
 from optimize_workers.guardrails.text_index import NGRAM_WORDS, build_index, ngram_hashes
 from optimize_workers.texts.vocabulary import (
     has_capital_by_rule,

@@ -15,7 +15,7 @@ from optimize_workers.guardrails.example_texts import ExampleTexts
 from optimize_workers.guardrails.scale_ranges import foreign_ranges
 from optimize_workers.guardrails.scale_ratings import foreign_ratings
 from optimize_workers.guardrails.scale_words import foreign_words
-from optimize_workers.guardrails.template import handovers, template_marks
+from optimize_workers.guardrails.template import handovers, prompt_syntax
 from optimize_workers.texts.wording import normalised, plain, sentences_of, shortened, words_of
 
 REASONS = (
@@ -122,7 +122,7 @@ class Guardrails:
         yield from _no_language(text, sentences)
         if not sentences:
             return
-        yield from _first("template", template_marks("\n".join(sentences).lower()))
+        yield from _first("template", prompt_syntax("\n".join(sentences).lower()))
         said = plain("\n".join(sentences))
         for find in (foreign_ranges, foreign_ratings, foreign_words):
             yield from _first("scale_change", find(said, self._scale))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from optimize_workers.guardrails.phrases import any_of, asked_for, denied, phrases
 
-_MARKS = any_of(
+_SYNTAX = any_of(
     r"</?\s*(?:query|document|doc|system|user|assistant|human|instructions?|s|bos|eos|pad|unk|think|tool_call|example|"
     r"start_of_turn|end_of_turn|begin_of_text|eot_id)\b[^<>\n]*>",  # our tags and those of chat templates
     r"</[a-z_]\w*>|<(?!(?:integer|int|number|rating|explanation|text|string|sentence|reason)>)[a-z_]+>|<\||\|>|<<\s*/?sys\s*>>",
@@ -79,9 +79,9 @@ _OVERRIDDEN = phrases(
 )
 
 
-def template_marks(text: str) -> Iterator[str]:
-    """Each mark that the prompt's own structure is made of, in a normalised text in lower case."""
-    return (match.group().strip() for match in _MARKS.finditer(text))
+def prompt_syntax(text: str) -> Iterator[str]:
+    """Each piece of a prompt's own syntax, in a normalised text in lower case."""
+    return (match.group().strip() for match in _SYNTAX.finditer(text))
 
 
 def handovers(text: str) -> Iterator[str]:

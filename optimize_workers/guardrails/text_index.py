@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from judge_serve.judging.task import Example
-from optimize_workers.guardrails.marks import figures_in, names_in, references_in
+from optimize_workers.guardrails.identifiers import figures_in, names_in, references_in
 from optimize_workers.texts.vocabulary import stem
 from optimize_workers.texts.wording import normalised, words_of
 
@@ -53,7 +53,7 @@ class TextIndex:
         ngrams: sorted hashes of the runs of `NGRAM_WORDS` words of too few queries to be shared.
         in_queries, in_documents: where the tokens occur that may tell a topic.
         query_texts: tokens of each query's text, in order.
-        references, figures, names: see `marks`; only those of too few queries, and only names never seen without
+        references, figures, names: see `identifiers`; only those of too few queries, and only names never seen without
             their capital.
     """
 

@@ -1,13 +1,11 @@
 """The ledger: the durable record of every judgment and reflection, keyed by content; the only door to the database.
 
-`store` is what others use. Under it: `schema` (tables), `migrating` (bringing a store to this version's tables),
+`store` is what others use. Under it: `schema` (tables), `upgrade` (bringing a store to this version's tables),
 `database` (connections, transactions, retries), `writer` (the thread that stores), `judgments`, `reflections` and
 `review_events` (rows and back), `upkeep` (figures, pruning, export, forgetting).
 """
 
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.store import Ledger
-from optimize_workers.ledger.upkeep import Forgotten
-from optimize_workers.reflection import Reflection
 
-__all__ = ["Forgotten", "Ledger", "LedgerError", "Reflection"]
+__all__ = ["Ledger", "LedgerError"]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, bindparam, select, type_coerce
 
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
 from optimize_workers.ledger.failures import LedgerError
-from optimize_workers.ledger.inserting import insert_new, storable_time
+from optimize_workers.ledger.insertion import insert_new, storable_time
 from optimize_workers.ledger.schema import AnyText, escaped, judgments, unescaped
 
 KEYS_PER_QUERY = 1_000  # bound parameters of one statement

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from optimize_workers.ledger.inserting import insert_new, storable_time
+from optimize_workers.ledger.insertion import insert_new, storable_time
 from optimize_workers.ledger.schema import escaped, reflection_documents, reflections
 from optimize_workers.reflection import Reflection
 

@@ -17,12 +17,12 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.parsing import storable
 from optimize_workers.ledger import upkeep
 from optimize_workers.ledger.database import PATIENCE_S, Database
-from optimize_workers.ledger.inserting import insert_new, storable_time
+from optimize_workers.ledger.insertion import insert_new, storable_time
 from optimize_workers.ledger.judgments import AddedJudgment, find_judgments, insert_judgments
-from optimize_workers.ledger.migrating import open_store
 from optimize_workers.ledger.reflections import AddedReflection, find_reflection, insert_reflections
 from optimize_workers.ledger.review_events import find_review_events, insert_review_events
 from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
+from optimize_workers.ledger.upgrade import open_store
 from optimize_workers.ledger.writer import Writer
 from optimize_workers.library.reviews import ReviewEvent
 from optimize_workers.reflection import Reflection

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, case, delete, func, select, text, update
 
 from judge_serve.judging.parsing import storable
-from optimize_workers.dataset.derived_ids import MARK, is_derived_from
+from optimize_workers.dataset.derived_ids import SEPARATOR, is_derived_from
 from optimize_workers.ledger.database import Database
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.reflections import delete_reflections
@@ -129,7 +129,7 @@ def forget(database: Database, doc_id: str) -> Forgotten:
 
 def _derived_ids(connection: Connection) -> list[str]:
     """Ids of all documents that were made of others."""
-    made = select(judgments.c.doc_id).where(judgments.c.doc_id.contains(MARK)).distinct()
+    made = select(judgments.c.doc_id).where(judgments.c.doc_id.contains(SEPARATOR)).distinct()
     return list(connection.execute(made).scalars())
 
 

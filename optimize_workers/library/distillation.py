@@ -1,4 +1,4 @@
-"""Distilling: what people wrote about single mistakes becomes general bullets of one line.
+"""Distillation: what people wrote about single mistakes becomes general bullets of one line.
 
 Similar explanations are put to the reflection model together, one bullet for each group; without a model that can
 write, a reviewer's own line is the bullet. Every bullet passes the guardrails, and those that say the same are merged.
@@ -109,7 +109,7 @@ def distill(
             (one_line(one.source.explanation), one.author, (one.source,)) for one in members if one.is_line
         ]
         if reflect is not None:
-            line, refusal = _read(reflect(distilling_prompt(members, task)))
+            line, refusal = _read(reflect(distillation_prompt(members, task)))
             refusal = refusal or (guard.explain(line) if line else None)
             if refusal:
                 refused.append(RefusedLine(line, refusal))
@@ -125,7 +125,7 @@ def distill(
     return Distillation(tuple(sorted(merged, key=lambda bullet: -len(bullet.sources))), tuple(refused))
 
 
-def distilling_prompt(explained: Sequence[Explained], task: Task) -> str:
+def distillation_prompt(explained: Sequence[Explained], task: Task) -> str:
     """The prompt that asks for one bullet; it shows no query and no document."""
     return _PROMPT.format(
         description=task.description.strip(),

@@ -1,4 +1,4 @@
-"""Reviewing disagreements: what people did, as events, and the state of each pair that follows from them.
+"""Reviews of disagreements: what people did, as events, and the state of each pair that follows from them.
 
 Nothing is ever changed: an action adds an event, undoing adds one that names another. `reviews_of` folds events to
 states and `library_of` to the bullets that people accepted; both are pure, so that one history has one meaning.

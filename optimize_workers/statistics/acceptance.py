@@ -1,4 +1,4 @@
-"""Accepting a change: the paired tests that it must pass on the validation examples, and the floors it must not break.
+"""Acceptance of a change: the paired tests that it must pass on validation examples, the floors it must not break.
 
 The tests bound gains as in `racing`, so that one unreadable reply decides nothing; unreadable replies have a floor and
 a test of their own.

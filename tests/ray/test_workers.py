@@ -108,7 +108,7 @@ def test_several_judges_in_one_wave_keep_their_own_answers(pool):
 
 
 def test_occurrences_stay_with_their_calls(pool):
-    judgments = pool().judge([(JUDGE, EXAMPLES[0].item, number) for number in range(10)])
+    judgments = pool().judge([JudgeCall(JUDGE, EXAMPLES[0].item, number) for number in range(10)])
     assert [j.occurrence for j in judgments] == list(range(10))
 
 
@@ -218,10 +218,11 @@ def test_a_wave_that_nobody_waits_for_is_dropped(pool):
 def test_an_outage_is_paused_and_told_and_then_changes_no_result(pool, tmp_path):
     outage = tmp_path / "outage"
     outage.touch()
-    shared = pool(partial(down_while, str(outage)), retry=RetryPolicy(attempts=2, first_wait_s=0.01))
     told = []
+    retry = RetryPolicy(attempts=2, first_wait_s=0.01)
+    shared = pool(partial(down_while, str(outage)), retry=retry, on_wait=told.append)
     threading.Timer(6.0, outage.unlink).start()
-    assert ratings(shared.judge(calls(), on_wait=told.append)) == GOLD
+    assert ratings(shared.judge(calls())) == GOLD
     assert told and "no answer" in told[0] and "no model here" in told[0]
 
 
@@ -254,7 +255,7 @@ def test_a_closed_pool_leaves_no_worker(pool):
     shared.close()
     for worker in workers:
         with pytest.raises(ray.exceptions.RayActorError):
-            ray.get(worker.exchange.remote([], {}, 0.1), timeout=30)
+            ray.get(worker.exchange.remote([], 0.1), timeout=30)
 
 
 def test_a_closed_pool_judges_no_more(pool):

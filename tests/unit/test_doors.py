@@ -15,7 +15,7 @@ DOORS = {
     "ray.serve.llm": ("judge_serve/serving/models.py",),
     "ray.data": ("cluster/labeling/",),
     "vllm": ("judge_serve/serving/models.py",),
-    "sklearn": ("optimize_workers/evidence/calibration.py",),
+    "sklearn": ("optimize_workers/evidence/calibration_fit.py",),
     "torch": ("judge_serve/serving/embedded_model.py",),
     "transformers": ("judge_serve/serving/embedded_model.py",),
     "dspy": ("optimize_workers/optimizers/",),

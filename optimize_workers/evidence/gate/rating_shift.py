@@ -1,4 +1,4 @@
-"""Shifts: how far the perturbed pairs of each kind moved a judge's ratings, beside how far they moved another's."""
+"""Rating shift: how far perturbed pairs of each kind moved a judge's ratings, beside how far they moved another's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIN_FOR_INTERVAL = 5  # pairs; an interval of fewer says nothing
 _MOVED = 1.0 - 1e-9  # a rating unit
 
 
-class Shift(NamedTuple):
+class RatingShift(NamedTuple):
     """What perturbing did to a judge's ratings.
 
     Attributes:
@@ -56,9 +56,9 @@ class Rerated(NamedTuple):
     perturbed: Sequence[Judgment]
 
 
-def shifts_of(
+def rating_shifts(
     pairs: Sequence[Perturbed], judge: Rerated, examples: Sequence[Example], other: Rerated | None = None
-) -> list[Shift]:
+) -> list[RatingShift]:
     """What each kind did to a judge, beside what it did to another one; kinds without a pair have n = 0.
 
     Raises: ValueError if there is not one judgment for each example and each pair.
@@ -69,19 +69,19 @@ def shifts_of(
                 f"{len(rerated.originals)} and {len(rerated.perturbed)} judgments for {len(examples)} examples and "
                 f"{len(pairs)} perturbed pairs"
             )
-    return [_shift_of(kind, pairs, judge, examples, other) for kind in Kind]
+    return [_rating_shift(kind, pairs, judge, examples, other) for kind in Kind]
 
 
-def _shift_of(
+def _rating_shift(
     kind: Kind, pairs: Sequence[Perturbed], judge: Rerated, examples: Sequence[Example], other: Rerated | None
-) -> Shift:
+) -> RatingShift:
     members = [number for number, pair in enumerate(pairs) if pair.kind is kind]
     queries = np.array([examples[pairs[number].place].item.query_id for number in members])
     expected = EXPECTED[kind]
     moves = _moves(members, pairs, judge)
     is_read = ~np.isnan(moves)
     invalid = sum(not judge.perturbed[number].is_valid for number in members)
-    shift = Shift(kind, expected, len(members), invalid, int(is_read.sum()), None, None, None)
+    shift = RatingShift(kind, expected, len(members), invalid, int(is_read.sum()), None, None, None)
     if not is_read.any():
         return shift
     own = moves[is_read]

@@ -1,9 +1,9 @@
-"""Alembic's entry: runs the steps on the connection of `migrating`, within its transaction."""
+"""Alembic's entry: runs the steps on the connection of `upgrade`, within its transaction."""
 
 from alembic import context
 
-from optimize_workers.ledger.migrating import VERSION_TABLE
 from optimize_workers.ledger.schema import metadata
+from optimize_workers.ledger.upgrade import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE

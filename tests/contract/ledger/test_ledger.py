@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from judge_serve.judging import AnswerMode, InvalidReason
-from optimize_workers.ledger import Forgotten, Ledger, Reflection
+from optimize_workers.ledger import Ledger
 from optimize_workers.ledger.judgments import KEYS_PER_QUERY
+from optimize_workers.ledger.upkeep import Forgotten
 from optimize_workers.ledger.writer import MAX_WAITING
+from optimize_workers.reflection import Reflection
 from tests.builders import make_judgment
 from tests.contract.ledger.keys import FULL, key_of, numbered, stored
 from tests.contract.ledger.processes import add_range

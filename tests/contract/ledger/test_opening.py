@@ -15,8 +15,8 @@ from alembic.script import ScriptDirectory
 from judge_serve.judging import RefusedInputError
 from optimize_workers.ledger import Ledger
 from optimize_workers.ledger.database import Database
-from optimize_workers.ledger.migrating import MIGRATIONS, REVISIONS, VERSION_TABLE
 from optimize_workers.ledger.schema import metadata, split_openings
+from optimize_workers.ledger.upgrade import MIGRATIONS, REVISIONS, VERSION_TABLE
 from tests.contract.ledger.keys import key_of, numbered
 
 

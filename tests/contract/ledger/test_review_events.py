@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from optimize_workers.ledger import Forgotten, LedgerError
+from optimize_workers.ledger import LedgerError
+from optimize_workers.ledger.upkeep import Forgotten
 from optimize_workers.library.reviews import EventKind, ReviewEvent
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123_456, tzinfo=UTC)

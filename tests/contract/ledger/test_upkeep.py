@@ -9,7 +9,9 @@ import pytest
 
 from judge_serve.judging import Judgment
 from optimize_workers.dataset.derived_ids import derived_id
-from optimize_workers.ledger import Forgotten, LedgerError, Reflection
+from optimize_workers.ledger import LedgerError
+from optimize_workers.ledger.upkeep import Forgotten
+from optimize_workers.reflection import Reflection
 from tests.builders import make_judgment
 from tests.contract.ledger.keys import FULL, key_of, numbered, stored
 

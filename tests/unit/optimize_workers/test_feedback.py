@@ -175,8 +175,7 @@ def test_bullets_are_among_the_frozen_parts():
     assert prompt.index("frozen") < prompt.index("- Guideline: Read all.") < prompt.index("[rubric]")
 
 
-def test_length_and_number_are_told_where_they_are_given():
-    assert "of at most 900 characters in all." in prompt_of(max_chars=900)
+def test_the_number_is_told_where_it_is_given():
     assert prompt_of(number=3).endswith("(Proposal 3.)")
     assert prompt_of(number=0) != prompt_of(number=1)
     assert "Proposal" not in prompt_of()

@@ -1,1 +1,1 @@
-"""One module per step; `REVISIONS` of `migrating` names them in order."""
+"""One module per step; `REVISIONS` of `upgrade` names them in order."""

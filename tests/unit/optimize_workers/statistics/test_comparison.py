@@ -37,6 +37,44 @@ def numbers_in(value):
 # --- the difference of NMSE ---
 
 
+def test_a_better_second_judge_has_a_difference_below_0():
+    compared = compare(CONSTANT, PERFECT, EXAMPLES, SCALE)
+    # the constant 3 misses by 2, 1, 0, 1, 2: (25 + 6.25 + 0 + 6.25 + 25) / 5
+    assert compared.delta_nmse == -12.5
+    assert compared.ci95[0] <= -12.5 <= compared.ci95[1] < 0
+    assert compared.p_better == 1.0
+
+
+def test_a_worse_second_judge_has_a_difference_above_0():
+    compared = compare(PERFECT, CONSTANT, EXAMPLES, SCALE)
+    assert compared.delta_nmse == 12.5
+    assert compared.ci95[0] > 0
+    assert compared.p_better == 0.0
+
+
+def test_a_judge_is_no_better_than_itself():
+    assert compare(CONSTANT, CONSTANT, EXAMPLES, SCALE) == Comparison(0.0, (0.0, 0.0), 0.0)
+
+
+def test_invalid_judgments_count_against_the_second_judge():
+    half = [make_judgment(None) if n % 2 else judgment for n, judgment in enumerate(PERFECT)]
+    assert compare(PERFECT, half, EXAMPLES, SCALE).delta_nmse == 50.0
+
+
+def test_pairing_makes_the_interval_narrow():
+    # both judges miss widely, the second always by the same 0.25 rating less
+    first = [make_judgment(5, expected=4.5) for _ in EXAMPLES]
+    second = [make_judgment(5, expected=4.25) for _ in EXAMPLES]
+    low, high = compare(first, second, EXAMPLES, SCALE).ci95
+    wide_low, wide_high = measure(second, EXAMPLES, SCALE).nmse_ci95
+    assert high - low < (wide_high - wide_low) / 2
+
+
+def test_the_same_seed_gives_the_same_interval():
+    assert compare(CONSTANT, PERFECT, EXAMPLES, SCALE, 1) == compare(CONSTANT, PERFECT, EXAMPLES, SCALE, 1)
+    assert compare(CONSTANT, PERFECT, EXAMPLES, SCALE, 1) != compare(CONSTANT, PERFECT, EXAMPLES, SCALE, 2)
+
+
 @pytest.mark.parametrize("num_queries", [1, 2, MIN_GROUPS - 1])
 def test_too_few_queries_never_say_that_a_judge_is_better(num_queries):
     examples = [make_example(e.gold_rating, number=n, query_id=f"q{n % num_queries}") for n, e in enumerate(EXAMPLES)]

@@ -18,7 +18,7 @@ from optimize_workers.statistics.metrics import (
     nmse,
     quadratic_weighted_kappa,
 )
-from tests.builders import SCALE, make_example, make_judgment
+from tests.builders import SCALE, make_example, make_examples, make_judgment
 
 golds = st.floats(1.0, 5.0)
 ratings = st.none() | st.integers(1, 5)
@@ -184,6 +184,17 @@ def test_reasons_are_counted_by_name():
     judgments.append(make_judgment(None, reason=InvalidReason.TRUNCATED))
     found = measure(judgments, [make_example(3, number=n) for n in range(3)], SCALE)
     assert found.invalid_reasons == {"refusal": 2, "truncated": 1}
+
+
+def test_the_largest_share_counts_the_judges_ratings():
+    judgments = [make_judgment(rating) for rating in (2, 2, 2, 5)]
+    found = measure(judgments, make_examples(4), SCALE)
+    assert found.largest_rating_share == found.as_dict()["largest_rating_share"] == 0.75
+    assert sum(found.rating_counts.values()) == 4
+
+
+def test_the_largest_share_of_nothing_is_0():
+    assert measure([make_judgment(None)], make_examples(1), SCALE).largest_rating_share == 0.0
 
 
 # --- agreement ---

@@ -1,4 +1,4 @@
-"""Fitting a calibration on training judgments; cross-validation by query decides whether and which.
+"""A calibration fitted on training judgments; cross-validation by query decides whether and which.
 
 Both curves are held back where examples are few: the slope of the line is drawn towards 0 by what its own error could
 explain, and isotonic regression sees means of at least `MIN_BIN` pairs instead of single ones.
@@ -177,11 +177,11 @@ def cross_predict(pairs: TrainingPairs, scale: Scale) -> dict[Method, FloatArray
     for train, held_out in folds.split(pairs.values, groups=pairs.query_ids):
         for kind, fit in FITS.items():
             curve = fit(pairs.values[train], pairs.human[train])
-            predicted[kind][held_out] = _along(curve, pairs.values[held_out], scale)
+            predicted[kind][held_out] = _answers(curve, pairs.values[held_out], scale)
     return predicted
 
 
-def _along(curve: Curve, values: FloatArray, scale: Scale) -> FloatArray:
+def _answers(curve: Curve, values: FloatArray, scale: Scale) -> FloatArray:
     at: FloatArray = np.array([curve.at(float(value)) for value in values], dtype=np.float64)
     return np.clip(at, scale.minimum, scale.maximum)
 

@@ -1,4 +1,4 @@
-"""Bringing a store to the tables of this version; one that is there already costs one query and no Alembic.
+"""Upgrade: a store is brought to the tables of this version; one that is there already costs one query and no Alembic.
 
 Each step is a module in `migrations/versions`. The table `ledger_version` names the last step that a store has taken;
 it is not Alembic's usual `alembic_version`, because MLflow's tables may live in the same database.

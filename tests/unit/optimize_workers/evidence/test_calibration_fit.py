@@ -9,7 +9,7 @@ from scipy.stats import linregress
 from sklearn.isotonic import IsotonicRegression
 
 from judge_serve.judging import Affine, AnswerMode
-from optimize_workers.evidence.calibration import (
+from optimize_workers.evidence.calibration_fit import (
     MIN_BIN,
     Method,
     TrainingPairs,

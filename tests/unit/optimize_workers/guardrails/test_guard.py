@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cluster.endpoint.judges import EXAMPLES as FOLDER
 from judge_serve.judging import Scale, load_judge_file
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.guardrails import GROWTH_ALLOWANCE_CHARS, MAX_GROWTH, MIN_BOUND_CHARS, REASONS, Guardrails
+from optimize_workers.guardrails.guard import GROWTH_ALLOWANCE_CHARS, MAX_GROWTH, MIN_BOUND_CHARS, REASONS, Guardrails
 from tests.builders import SCALE, make_example, make_examples
 from tests.unit.optimize_workers.guardrails.innocent_texts import INNOCENT
 from tests.unit.optimize_workers.guardrails.refused_texts import REFUSED

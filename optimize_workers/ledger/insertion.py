@@ -1,4 +1,4 @@
-"""Inserting many rows where the first one of a key stays, in the words of both databases.
+"""Insertion of many rows where the first one of a key stays, in the words of both databases.
 
 The statement goes to the driver as text and tuples: SQLAlchemy's own way of preparing rows takes longer than SQLite
 takes to store them. What its column types would do on the way in, `escaped` and `storable_time` do here.

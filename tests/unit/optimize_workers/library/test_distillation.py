@@ -11,7 +11,7 @@ from optimize_workers.library.distillation import (
     MAX_GROUP,
     Explained,
     distill,
-    distilling_prompt,
+    distillation_prompt,
     group_explanations,
     merge_similar,
 )
@@ -94,7 +94,7 @@ def test_marks_around_a_line_are_taken_off(reply):
 
 
 def test_the_prompt_shows_explanations_as_data_and_the_fixed_scale():
-    prompt = distilling_prompt(explained('say "hi"\nNONE', gap=-1.5), Task())
+    prompt = distillation_prompt(explained('say "hi"\nNONE', gap=-1.5), Task())
     assert '{"judge\'s rating": "1.5 too low", "why": "say \\"hi\\"\\nNONE"}' in prompt
     assert SCALE.anchors[0] in prompt
 

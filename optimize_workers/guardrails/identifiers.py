@@ -1,4 +1,4 @@
-"""What points at one person, place or thing, however common its words: handles, addresses, tickets, figures, names."""
+"""What identifies one person, place or thing, however common its words: handles, addresses, tickets, figures, names."""
 
 from __future__ import annotations
 
