@@ -14,7 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cluster.endpoint.lifecycle import OBJECT_STORE_BYTES, prepare_ray_environment
+from cluster.endpoint.lifecycle import OBJECT_STORE_BYTES
+from cluster.endpoint.ray_environment import prepare_ray_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 Arm = Callable[[bool], dict[str, Any]]

@@ -1,6 +1,6 @@
 """`python -m cluster` is `relevance-judge`."""
 
-from cluster.commands.cli import main
+from cluster.commands import main
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from cluster.endpoint.lifecycle import prepare_ray_environment
+from cluster.endpoint.ray_environment import prepare_ray_environment
 
 # Ray's core reads its settings once in the life of a process, at the first import of any module of it; in one run
 # of all tests that is long before the first test that starts a Ray.

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cluster.endpoint.judges import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
-from cluster.runs.config import SPLIT_PATTERN, RunConfig
+from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
+from cluster.runs.config import LabelledData, RunConfig, Split
 from judge_serve.catalogue.entries import EMBEDDED, Prices, prices_of
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.votes import MAX_SAMPLES
 from optimize_workers.evidence.gate.config import GateConfig
 
 MAX_SEED = 2**32 - 1  # numpy's and Optuna's, which gets one more
+# the names of `optimize_workers.optimizers.OPTIMIZERS` and `optimize_workers.evidence.calibration.Method`, which import
+# libraries that take seconds; tests/unit/cluster/adapting/test_names.py compares them
+OptimizerName = Literal["gepa", "mipro", "bullets"]
+MethodName = Literal["auto", "none", "affine", "isotonic"]
 
 
 class EvaluateConfig(JudgeChoice, RunConfig):
-    """Config of `evaluate`.
+    """Config of `evaluate`."""
 
-    Attributes:
-        repeats: how often each example is judged, to see the noise; once by default.
-        temperature: in place of the judge file's.
-        rankings: ranked lists of the judged pairs, to be evaluated under human and judge labels.
-        k: rank that their NDCG stops at.
-    """
-
-    data: str
-    split: str = Field("test", pattern=SPLIT_PATTERN)
-    limit: int | None = Field(None, ge=1)
-    repeats: int | None = Field(None, ge=2, le=MAX_SAMPLES)
-    temperature: float | None = Field(None, ge=0.0, le=2.0)
-    rankings: str | None = None
-    k: int = Field(10, ge=1)
+    data: LabelledData
+    split: Split = Field("test", description="Split to measure on.")
+    limit: int | None = Field(None, ge=1, description="At most this many examples, drawn by a fixed seed.")
+    repeats: int | None = Field(
+        None, ge=2, le=MAX_SAMPLES, description="Times to judge each example, to see the noise."
+    )
+    temperature: float | None = Field(None, ge=0.0, le=2.0, description="In place of the judge file's temperature.")
+    rankings: str | None = Field(
+        None, description="Ranked lists of these pairs: their NDCG under human and judge labels."
+    )
+    k: int = Field(10, ge=1, description="Rank that NDCG stops at.")
 
     @model_validator(mode="after")
     def _check_temperature(self) -> EvaluateConfig:
@@ -43,36 +44,36 @@ class EvaluateConfig(JudgeChoice, RunConfig):
 
 
 class OptimizeConfig(RunConfig):
-    """Config of `optimize`.
+    """Config of `optimize`."""
 
-    Attributes:
-        budget: judge calls of the search, on train and val.
-        max_tokens: prompt and completion tokens of the search, of judging and reflecting.
-        max_usd: the same in US dollars.
-        price: US dollars per million tokens by model name, over those of the catalogue.
-        limit: held-out examples that baseline and winner are compared on at most; 0 is all.
-        bullets: file that optimizer `bullets` chooses from; the library by default.
-        max_bullets: how many may be chosen, beyond those that the judge holds already.
-        calibrate: calibrate the winner on train before the test split is opened, with judge calls beside the budget.
-        rules: limits of the gate.
-    """
-
-    data: str
-    optimizer: str
-    judge: Path = DEFAULT_JUDGE
-    model: str = EMBEDDED
-    reflection_model: str | None = None
-    mode: AnswerMode = DEFAULT_MODE
-    budget: int = Field(300, ge=1)
-    max_tokens: int | None = Field(None, ge=1)
-    max_usd: float | None = Field(None, gt=0)
-    price: dict[str, Prices] = Field({})
-    seed: int = Field(0, ge=0, lt=MAX_SEED)
-    limit: int = Field(200, ge=0)
-    bullets: Path | None = None
-    max_bullets: int | None = Field(None, ge=1)
-    calibrate: bool = False
-    rules: GateConfig = GateConfig()
+    data: LabelledData
+    optimizer: OptimizerName = Field(description="How a better prompt is searched.")
+    judge: Path = Field(DEFAULT_JUDGE, description="Judge file (TOML); its prompt is the baseline.")
+    model: str = Field(
+        EMBEDDED, description="embedded, catalogue name, folder, Hugging Face id, http(s)://host/v1#name."
+    )
+    reflection_model: str | None = Field(None, description="Model that writes instructions, as --model.")
+    mode: AnswerMode = Field(DEFAULT_MODE, description="How a rating is read.")
+    budget: int = Field(300, ge=1, description="Judge calls on train and val, baseline included.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Prompt and completion tokens of the search, of judging and reflecting."
+    )
+    max_usd: float | None = Field(None, gt=0, description="US dollars of the search.")
+    price: dict[str, Prices] = Field(
+        {}, description="NAME=PROMPT/COMPLETION, US dollars per million tokens of a model, over the catalogue's."
+    )
+    seed: int = Field(0, ge=0, lt=MAX_SEED, description="Seed of the search.")
+    limit: int = Field(200, ge=0, description="Compare on at most this many held-out test examples; 0 is all.")
+    bullets: Path | None = Field(
+        None, description="Bullets to choose from, .jsonl or one a line; the library by default."
+    )
+    max_bullets: int | None = Field(
+        None, ge=1, description="How many bullets may be kept beyond those that the judge holds, 10 by default."
+    )
+    calibrate: bool = Field(
+        False, description="Calibrate the winner on train before the test split, with judge calls beside the budget."
+    )
+    rules: GateConfig = Field(GateConfig(), description="Limits of the gate.")
 
     @model_validator(mode="after")
     def _check_bullets(self) -> OptimizeConfig:
@@ -84,7 +85,7 @@ class OptimizeConfig(RunConfig):
     @field_validator("price", mode="before")
     @classmethod
     def _read_prices(cls, given: Any) -> Any:
-        if not isinstance(given, list):
+        if not isinstance(given, list | tuple):
             return given
         prices = {}
         for text in given:
@@ -102,8 +103,8 @@ class OptimizeConfig(RunConfig):
 
 
 class CalibrateConfig(JudgeChoice, RunConfig):
-    """Config of `calibrate`; `limit` bounds the examples of each split, `method` is one of `calibrating.Method`."""
+    """Config of `calibrate`."""
 
-    data: str
-    limit: int | None = Field(None, ge=1)
-    method: str = Field("auto", pattern="^(auto|affine|isotonic|none)$")
+    data: LabelledData
+    limit: int | None = Field(None, ge=1, description="At most this many examples of train and of test.")
+    method: MethodName = Field("auto", description="auto: the best by cross-validation on train.")

@@ -1,111 +1,132 @@
-"""The commands `bullets`: what becomes of the guidelines that judges are given."""
+"""`bullets`: what becomes of the guidelines that judges are given."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from rich.table import Table
+from rich.text import Text
 
-import typer
-
-from cluster.commands.running import AsJson, ConfigFile, DryRun, run_command
-
-bullets_app = typer.Typer(
-    name="bullets",
-    help="Guidelines that judges are given: the library, distilling explanations, what each of them does today.",
-    no_args_is_help=True,
+from cluster.commands.options import Subcommands
+from cluster.commands.printing import print_fields, print_plain
+from cluster.commands.running import Command, Result
+from cluster.library.config import (
+    DistillConfig,
+    ExportBulletsConfig,
+    ImportBulletsConfig,
+    LibraryConfig,
+    RemoveBulletsConfig,
 )
-
-AllSplits = Annotated[bool, typer.Option("--all-splits", help="Also what was learned from val and test pairs.")]
-
-
-@bullets_app.command()
-def ablate(
-    data: Annotated[str | None, typer.Argument(help="Labelled data: file, folder or URI.")] = None,
-    release: Annotated[str | None, typer.Option(help="Release: id, alias or path.")] = None,
-    model: Annotated[str | None, typer.Option(help="Where the release's model is, for a model folder.")] = None,
-    split: Annotated[str | None, typer.Option(help="train, val (the default) or test.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many examples, drawn by a fixed seed.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Effect of each bullet of a release, held against the release without it."""
-    from cluster.commands.tables import ablation_table
-    from cluster.measuring.ablation import AblateConfig, run_ablate
-
-    flags = {"data": data, "release": release, "model": model, "split": split, "limit": limit}
-    run_command(AblateConfig, flags, config, dry_run, as_json, run_ablate, ablation_table)
+from cluster.measuring.config import AblateConfig
+from cluster.progress import Progress
 
 
-@bullets_app.command(name="list")
-def list_bullets(
-    all_splits: AllSplits = False, as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False
-) -> None:
-    """The bullets that people accepted or imported."""
-    from cluster.commands.tables import bullets_table
-    from cluster.library.bullets import LibraryConfig, run_list
+def ablate(config: AblateConfig, progress: Progress) -> Result:
+    """Judge with and without each bullet."""
+    from cluster.measuring.ablation import run_ablate
 
-    flags = {"all_splits": all_splits or None}
-    run_command(LibraryConfig, flags, config, dry_run, as_json, run_list, bullets_table)
+    return run_ablate(config, progress)
 
 
-@bullets_app.command()
-def export(
-    path: Annotated[Path | None, typer.Argument(help="A .jsonl file to write; it must not exist.")] = None,
-    all_splits: AllSplits = False,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Write the bullets to a file, those that say the same once."""
-    from cluster.commands.tables import plain_table
-    from cluster.library.bullets import ExportBulletsConfig, run_export
+def list_bullets(config: LibraryConfig, progress: Progress) -> Result:
+    """Read the library."""
+    from cluster.library.bullets import run_list
 
-    flags = {"path": path, "all_splits": all_splits or None}
-    run_command(ExportBulletsConfig, flags, config, dry_run, as_json, run_export, plain_table)
+    return run_list(config, progress)
 
 
-@bullets_app.command(name="import")
-def import_bullets(
-    path: Annotated[Path | None, typer.Argument(help=".jsonl, or text with one bullet a line.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Take the bullets of a file into the library."""
-    from cluster.commands.tables import plain_table
-    from cluster.library.bullets import ImportBulletsConfig, run_import
+def export(config: ExportBulletsConfig, progress: Progress) -> Result:
+    """Write the library to a file."""
+    from cluster.library.bullets import run_export
 
-    run_command(ImportBulletsConfig, {"path": path}, config, dry_run, as_json, run_import, plain_table)
+    return run_export(config, progress)
 
 
-@bullets_app.command()
-def remove(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of bullets, as 'bullets list' shows them.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Take bullets out of the library; accepting or importing them again brings them back."""
-    from cluster.commands.tables import removed_table
-    from cluster.library.bullets import RemoveBulletsConfig, run_remove
+def import_bullets(config: ImportBulletsConfig, progress: Progress) -> Result:
+    """Read a file into the library."""
+    from cluster.library.bullets import run_import
 
-    run_command(RemoveBulletsConfig, {"ids": ids or None}, config, dry_run, as_json, run_remove, removed_table)
+    return run_import(config, progress)
 
 
-@bullets_app.command()
-def distill(
-    run: Annotated[Path | None, typer.Argument(help="Folder of a reviewed run.")] = None,
-    reflection_model: Annotated[str | None, typer.Option(help="Model that writes the bullets, as --model.")] = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Also the labels' own reasons.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Disagreements whose labels' reasons are taken; 50.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Propose bullets made of a run's explanations; people accept them on the review page."""
-    from cluster.commands.tables import distilled_table
-    from cluster.library.distill import DistillConfig, run_distill
+def remove(config: RemoveBulletsConfig, progress: Progress) -> Result:
+    """Take bullets out."""
+    from cluster.library.bullets import run_remove
 
-    flags: dict[str, Any] = {"run": run, "reflection_model": reflection_model, "labels": labels or None, "limit": limit}
-    run_command(DistillConfig, flags, config, dry_run, as_json, run_distill, distilled_table)
+    return run_remove(config, progress)
+
+
+def distill(config: DistillConfig, progress: Progress) -> Result:
+    """Propose bullets."""
+    from cluster.library.distill import run_distill
+
+    return run_distill(config, progress)
+
+
+def show_effects(result: Result) -> None:
+    """What each bullet of a release does to its NMSE."""
+    dataset = result["dataset"]
+    title = f"release {result['release']}, {dataset['n']} {dataset['split']} pairs, NMSE {result['nmse']:.1f}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("bullet")
+    table.add_column("adds to NMSE", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("verdict")
+    for bullet in result["bullets"]:
+        low, high = bullet["ci95"]
+        table.add_row(
+            Text(bullet["text"]), f"{bullet['delta_nmse']:+.2f}", f"{low:+.2f} to {high:+.2f}", bullet["verdict"]
+        )
+    print_plain(table)
+
+
+def show_bullets(result: Result) -> None:
+    """One line per bullet, and how many are left out."""
+    table = Table("id", "bullet", "author", "date")
+    table.add_column("sources", justify="right")
+    for bullet in result["bullets"]:
+        row = (bullet["text"], bullet["author"], bullet["created_at"][:10])
+        table.add_row(bullet["id"], *map(Text, row), str(len(bullet["sources"])))
+    print_plain(table if result["bullets"] else "no bullets")
+    if result["held_out"]:
+        print_plain(f"left out: {result['held_out']} learned from val or test pairs only; --all-splits shows them")
+
+
+def show_distilled(result: Result) -> None:
+    """The bullets, the lines that were refused, and what to do next."""
+    show_bullets({"bullets": result["bullets"], "held_out": 0})
+    for line in result["refused"]:
+        print_plain(f"refused    {line['reason']}: {line['text']}")
+    if result["writer"] is None:
+        print_plain("no model wrote anything: reviewers' own lines stand at their pairs as they are")
+    print_plain(f"{result['explanations']} explanations; new lines proposed at {result['proposed']} pairs, for review")
+
+
+def show_removed(result: Result) -> None:
+    """The bullets that left the library."""
+    for bullet in result["removed"]:
+        print_plain(f"removed  {bullet['id']}  {bullet['text']}")
+    print_plain("accept or import them again to have them back; releases that hold them are as they were")
+
+
+COMMAND: Subcommands = {
+    "ablate": (
+        Command(AblateConfig, ablate, show_effects, positional=("data",)),
+        "Effect of each bullet of a release, held against the release without it.",
+    ),
+    "list": (Command(LibraryConfig, list_bullets, show_bullets), "The bullets that people accepted or imported."),
+    "export": (
+        Command(ExportBulletsConfig, export, print_fields, positional=("path",)),
+        "Write the bullets to a file, those that say the same once.",
+    ),
+    "import": (
+        Command(ImportBulletsConfig, import_bullets, print_fields, positional=("path",)),
+        "Take the bullets of a file into the library.",
+    ),
+    "remove": (
+        Command(RemoveBulletsConfig, remove, show_removed, positional=("ids",)),
+        "Take bullets out of the library; accepting or importing them again brings them back.",
+    ),
+    "distill": (
+        Command(DistillConfig, distill, show_distilled, positional=("run",)),
+        "Propose bullets made of a run's explanations; people accept them on the review page.",
+    ),
+}

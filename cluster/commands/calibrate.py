@@ -1,45 +1,32 @@
-"""The command `calibrate`."""
+"""`calibrate`: a calibration fitted on train, proven on test."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
-from cluster.commands.running import AsJson, ConfigFile, DryRun, Resume, run_command
-from judge_serve.judging.judgment import AnswerMode
+from cluster.adapting.config import CalibrateConfig
+from cluster.commands.printing import print_plain
+from cluster.commands.running import Command, Result
+from cluster.commands.tables import print_calibration, print_comparison, print_figures, print_gate, print_ratings
+from cluster.progress import Progress
 
 
-class MethodName(StrEnum):
-    """Ways to choose a calibration."""
-
-    AUTO = "auto"
-    AFFINE = "affine"
-    ISOTONIC = "isotonic"
-    NONE = "none"
-
-
-def calibrate(
-    data: Annotated[str | None, typer.Argument(help="Labelled data: file, folder or URI.")] = None,
-    judge: Annotated[Path | None, typer.Option("--judge", help="Judge file (TOML).")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="As in 'evaluate'.")] = None,
-    release: Annotated[str | None, typer.Option(help="Calibrate a release: id, alias or path.")] = None,
-    mode: Annotated[AnswerMode | None, typer.Option("--mode", help="How a rating is read.")] = None,
-    method: Annotated[MethodName | None, typer.Option(help="auto: the best by cross-validation on train.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many examples of train and of test.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Fit a calibration on the training split, prove it on the test split, register the calibrated release."""
+def run(config: CalibrateConfig, progress: Progress) -> Result:
+    """Fit, prove and register."""
     from cluster.adapting.calibrate import run_calibrate
-    from cluster.adapting.config import CalibrateConfig
-    from cluster.commands.tables import calibrate_table
 
-    flags: dict[str, Any] = {"data": data, "judge": judge, "model": model, "release": release, "mode": mode}
-    flags |= {"method": method and str(method), "limit": limit, "out": out, "resume": resume or None}
-    run_command(CalibrateConfig, flags, config, dry_run, as_json, run_calibrate, calibrate_table)
+    return run_calibrate(config, progress)
+
+
+def show(result: Result) -> None:
+    """The figures before and after, how the calibration was chosen, and the gate's answer."""
+    arms = [("uncalibrated", result["baseline"]), ("calibrated", result["winner"])]
+    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", arms)
+    print_comparison(result["comparison"])
+    print_calibration(result["calibration"])
+    print_ratings("calibrated", result["winner"])
+    print_plain(
+        f"release {result['release']}, {result['calls']} judge calls, {result['cached']} answered by the ledger"
+    )
+    print_gate(result["gate"])
+
+
+COMMAND = Command(CalibrateConfig, run, show, positional=("data",))

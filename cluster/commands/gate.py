@@ -1,39 +1,56 @@
-"""The command `gate`: whether a release may be deployed and may label."""
+"""`gate`: whether a release may be deployed and may label."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from rich.table import Table
 
-from cluster.commands.running import EXIT_GATE, AsJson, ConfigFile, DryRun, Resume, run_command
-from cluster.gating.gate import GateRunConfig
+from cluster.commands.printing import print_plain
+from cluster.commands.running import EXIT_DONE, EXIT_GATE, Command, Result
+from cluster.commands.tables import print_figures, print_gate, print_ratings
+from cluster.gating.config import GateRunConfig
+from cluster.progress import Progress
 
 
-def gate(
-    data: Annotated[str | None, typer.Argument(help="Labelled data: file, folder or URI.")] = None,
-    release: Annotated[str | None, typer.Option(help="Release: id, alias or path.")] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Release to compare with; champion, else parent, by default.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Where the release's model is, for a model folder.")] = None,
-    adversarial: Annotated[bool | None, typer.Option(help="Judge perturbed pairs too; on by default.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many held-out examples; all by default.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the run; without it only the registry is written.")
-    ] = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Hold a release against the rules on the test split; status 3 if it may not be deployed."""
-    from cluster.commands.tables import gate_table
+def run(config: GateRunConfig, progress: Progress) -> Result:
+    """Ask the gate."""
     from cluster.gating.gate import run_gate
 
-    flags: dict[str, Any] = {"data": data, "release": release, "against": against, "model": model, "out": out}
-    flags |= {"adversarial": adversarial, "limit": limit, "resume": resume or None}
-    result = run_command(GateRunConfig, flags, config, dry_run, as_json, run_gate, gate_table)
-    if result is not None and not result["gate"]["passed"]:
-        raise typer.Exit(EXIT_GATE)
+    return run_gate(config, progress)
+
+
+def show(result: Result) -> None:
+    """The figures of the release and of what it was held against, and every rule."""
+    held = result["against"]["release"]
+    arms = [(f"{result['against']['role']} {held}", result["baseline"])] if held else []
+    arms.append((f"release {result['release']}", result["winner"]))
+    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", arms)
+    if not held:
+        print_plain(f"no other judge: {result['against']['role']}")
+    print_ratings("release", result["winner"])
+    if result["adversarial"]:
+        print_plain(_shifts_table(result["adversarial"]))
+    print_gate(result["gate"])
+
+
+def _shifts_table(shifts: list[dict[str, Any]]) -> Table:
+    table = Table("perturbed pairs", "should", title="mean shift of ratings", title_justify="left")
+    for name in ("pairs", "invalid", "shift", "95 % interval", "moved by 1"):
+        table.add_column(name, justify="right")
+    for shift in shifts:
+        row = [shift["kind"], shift["expected"].replace("_", " "), str(shift["n"]), str(shift["invalid"])]
+        mean, interval, moved = shift["mean_shift"], shift["ci95"], shift["moved_share"]
+        row += ["-" if mean is None else f"{mean:+.2f}"]
+        row += [f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "-"]
+        row += ["-" if moved is None else f"{moved:.0%}"]
+        table.add_row(*row)
+    return table
+
+
+def status(result: Result) -> int:
+    """Of a refusal another one."""
+    return EXIT_DONE if result["gate"]["passed"] else EXIT_GATE
+
+
+COMMAND = Command(GateRunConfig, run, show, positional=("data",), status=status)

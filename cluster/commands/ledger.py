@@ -1,16 +1,18 @@
-"""The commands `ledger stats`, `prune`, `export` and `forget`: what is stored, and deleting it."""
+"""`ledger`: what is stored, and deleting it."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
 from pydantic import Field, field_validator
+from rich.table import Table
+from rich.text import Text
 
-from cluster.commands.running import AsJson, ConfigFile, DryRun, run_command
+from cluster.commands.options import Subcommands
+from cluster.commands.printing import print_fields, print_plain
+from cluster.commands.running import Command, Result
 from cluster.progress import Progress
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import RefusedInputError
@@ -19,16 +21,12 @@ MAX_AGE = timedelta(days=36_500)
 _AGE = re.compile(r"([1-9][0-9]{0,8})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
-ledger_app = typer.Typer(
-    name="ledger", help="What is stored: figures, pruning, export, forgetting a document.", no_args_is_help=True
-)
-
 
 class PruneConfig(CommandConfig):
-    """Config of `ledger prune`; `older_than` is an age such as 30m, 12h or 90d."""
+    """Config of `ledger prune`."""
 
-    older_than: str
-    model: str | None = Field(None, min_length=1)
+    older_than: str = Field(description="Age such as 30m, 12h or 90d.")
+    model: str | None = Field(None, min_length=1, description="Of this model only, by its name in 'ledger stats'.")
 
     @field_validator("older_than")
     @classmethod
@@ -40,79 +38,13 @@ class PruneConfig(CommandConfig):
 class ExportConfig(CommandConfig):
     """Config of `ledger export`."""
 
-    path: Path = Field(description="a .parquet file that is not there yet")
+    path: Path = Field(description="Parquet file to write; it must not exist.")
 
 
 class ForgetConfig(CommandConfig):
     """Config of `ledger forget`."""
 
-    doc_id: str = Field(min_length=1)
-
-
-@ledger_app.command()
-def stats(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
-    """What the ledger holds: judgments, tokens, reflections, runs, size."""
-    from cluster.commands.tables import ledger_table
-    from cluster.machine.stores import open_ledger
-
-    def run(_config: CommandConfig, _progress: Progress) -> dict[str, Any]:
-        with open_ledger() as ledger:
-            return ledger.stats()
-
-    run_command(CommandConfig, {}, config, dry_run, as_json, run, ledger_table)
-
-
-@ledger_app.command()
-def prune(
-    older_than: Annotated[str | None, typer.Option(help="Age such as 30m, 12h or 90d.")] = None,
-    model: Annotated[str | None, typer.Option(help="Of this model only, by its name in 'ledger stats'.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Delete judgments and reflections of a certain age; what is asked again is judged again."""
-    from cluster.commands.tables import plain_table
-    from cluster.machine.stores import open_ledger
-
-    def run(config: PruneConfig, _progress: Progress) -> dict[str, Any]:
-        before = datetime.now(UTC) - age_of(config.older_than)
-        with open_ledger() as ledger:
-            return {"deleted": ledger.prune(before=before, model=config.model), "before": before.isoformat()}
-
-    run_command(PruneConfig, {"older_than": older_than, "model": model}, config, dry_run, as_json, run, plain_table)
-
-
-@ledger_app.command()
-def export(
-    path: Annotated[Path | None, typer.Argument(help="Parquet file to write; it must not exist.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Write all judgments to a Parquet file."""
-    from cluster.commands.tables import plain_table
-
-    run_command(ExportConfig, {"path": path}, config, dry_run, as_json, _export, plain_table)
-
-
-@ledger_app.command()
-def forget(
-    doc_id: Annotated[str | None, typer.Option(help="Document whose texts are deleted; figures stay.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Delete a document's texts from the ledger and the folders of its runs."""
-    from cluster.commands.tables import forget_table
-    from cluster.machine.stores import open_ledger
-    from cluster.runs.forgetting import forget_document
-    from judge_serve.serving.home import home
-
-    def run(config: ForgetConfig, _progress: Progress) -> dict[str, Any]:
-        with open_ledger() as ledger:
-            return forget_document(config.doc_id, ledger, home())
-
-    run_command(ForgetConfig, {"doc_id": doc_id}, config, dry_run, as_json, run, forget_table)
+    doc_id: str = Field(min_length=1, description="Document whose texts are deleted; figures stay.")
 
 
 def age_of(text: str) -> timedelta:
@@ -127,7 +59,25 @@ def age_of(text: str) -> timedelta:
     return age
 
 
-def _export(config: ExportConfig, _progress: Progress) -> dict[str, Any]:
+def stats(_config: CommandConfig, _progress: Progress) -> Result:
+    """Count what is stored."""
+    from cluster.machine.stores import open_ledger
+
+    with open_ledger() as ledger:
+        return ledger.stats()
+
+
+def prune(config: PruneConfig, _progress: Progress) -> Result:
+    """Delete what is old."""
+    from cluster.machine.stores import open_ledger
+
+    before = datetime.now(UTC) - age_of(config.older_than)
+    with open_ledger() as ledger:
+        return {"deleted": ledger.prune(before=before, model=config.model), "before": before.isoformat()}
+
+
+def export(config: ExportConfig, _progress: Progress) -> Result:
+    """Write all judgments to a file."""
     from cluster.machine.stores import open_ledger
 
     path = config.path
@@ -140,3 +90,67 @@ def _export(config: ExportConfig, _progress: Progress) -> dict[str, Any]:
             return {"judgments": ledger.export(path), "path": str(path)}
     except OSError as error:
         raise RefusedInputError(f"{path} cannot be written ({error.strerror or error}); choose another") from error
+
+
+def forget(config: ForgetConfig, _progress: Progress) -> Result:
+    """Delete a document's texts."""
+    from cluster.machine.stores import open_ledger
+    from cluster.runs.forgetting import forget_document
+    from judge_serve.serving.home import home
+
+    with open_ledger() as ledger:
+        return forget_document(config.doc_id, ledger, home())
+
+
+def show_stats(result: Result) -> None:
+    """What the ledger holds, by model and mode, and in total."""
+    names = ("judgments", "invalid", "forgotten", "prompt_tokens", "completion_tokens")
+    table = Table(title=Text(f"{result['store']} ({result['dialect']})"), title_justify="left")
+    table.add_column("model")
+    table.add_column("mode")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for group in result["by_model"]:
+        table.add_row(Text(group["model"]), group["mode"], *(f"{group[name]:,}" for name in names))
+    table.add_section()
+    table.add_row("all", "", *(f"{result[name]:,}" for name in names))
+    print_plain(table)
+    tokens = result["reflection_prompt_tokens"], result["reflection_completion_tokens"]
+    print_plain(f"reflections    {result['reflections']:,} ({tokens[0]:,} prompt and {tokens[1]:,} completion tokens)")
+    print_plain(f"runs           {result['runs']:,}")
+    print_plain(f"reviews        {result['review_events']:,} actions")
+    print_plain(f"test openings  {result['test_openings']:,}")
+    if result["judgments"]:
+        print_plain(f"stored         {result['first_stored_at']} to {result['last_stored_at']}")
+    print_plain(f"size           {result['size_bytes'] / 1e6:,.1f} MB")
+
+
+def show_forgotten(result: Result) -> None:
+    """What was forgotten, and the files that a person has to look at."""
+    print_plain(f"judgments    {result['judgments']} emptied")
+    print_plain(f"reflections  {result['reflections']} deleted")
+    print_plain(f"reviews      {result['review_events']} actions emptied")
+    for path in result["files_rewritten"]:
+        print_plain(f"rewritten    {path}")
+    for path in result["still_hold"]:
+        print_plain(f"still holds  {path}; look at it and delete it")
+
+
+COMMAND: Subcommands = {
+    "stats": (
+        Command(CommandConfig, stats, show_stats),
+        "What the ledger holds: judgments, tokens, reflections, runs, size.",
+    ),
+    "prune": (
+        Command(PruneConfig, prune, print_fields),
+        "Delete judgments and reflections of a certain age; what is asked again is judged again.",
+    ),
+    "export": (
+        Command(ExportConfig, export, print_fields, positional=("path",)),
+        "Write all judgments to a Parquet file.",
+    ),
+    "forget": (
+        Command(ForgetConfig, forget, show_forgotten),
+        "Delete a document's texts from the ledger and the folders of its runs.",
+    ),
+}

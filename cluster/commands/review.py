@@ -1,4 +1,4 @@
-"""The command `review`: the page on which people read a run's disagreements."""
+"""`review`: the page on which people read a run's disagreements."""
 
 from __future__ import annotations
 
@@ -8,56 +8,32 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
 from pydantic import Field
 
-from cluster.commands.running import AsJson, ConfigFile, DryRun, run_command
+from cluster.commands.printing import print_fields
+from cluster.commands.running import Command, Result
 from cluster.machine.user import MAX_AUTHOR_CHARS, user_name
 from cluster.progress import Progress
-from cluster.runs.config import SPLIT_PATTERN, CommandConfig
+from cluster.runs.config import CommandConfig, Split
 from judge_serve.judging.errors import RefusedInputError
-
-Author = Annotated[str | None, typer.Option("--author", help="Who acts; this machine's user by default.")]
 
 
 class ReviewConfig(CommandConfig):
-    """Config of `review`; without `split` train and val pairs are read, `limit` bounds the disagreements."""
+    """Config of `review`."""
 
-    run: Path
-    arm: str | None = None
-    split: str | None = Field(None, pattern=SPLIT_PATTERN)
-    beside: tuple[Path, ...] = ()
-    limit: int = Field(50, ge=1)
-    author: str | None = Field(None, min_length=1, max_length=MAX_AUTHOR_CHARS)
-    host: str = "127.0.0.1"
-    port: int = Field(0, ge=0, le=65_535)
-    export: Path | None = None
-    no_browser: bool = False
-
-
-def review(
-    run: Annotated[Path | None, typer.Argument(help="Folder of a run of evaluate, optimize or demo.")] = None,
-    arm: Annotated[str | None, typer.Option(help="winner or baseline, where the run has both.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split; train and val by default.")] = None,
-    beside: Annotated[list[Path] | None, typer.Option(help="Run of another model on the same pairs.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many disagreements; 50 by default.")] = None,
-    author: Author = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
-    port: Annotated[int | None, typer.Option(help="0, the default, takes a free one.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the run's reviews as JSON Lines and stop.")] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Read where judge and human differ, say why, decide on bullets: a page on this machine, until Ctrl-C."""
-    from cluster.commands.tables import plain_table
-
-    flags: dict[str, Any] = {"run": run, "arm": arm, "split": split, "beside": beside or None, "limit": limit}
-    flags |= {"author": author, "host": host, "port": port, "export": export, "no_browser": no_browser or None}
-    run_command(ReviewConfig, flags, config, dry_run, as_json, run_review, plain_table)
+    run: Path = Field(description="Folder of a run of evaluate, optimize or demo.")
+    arm: str | None = Field(None, description="winner or baseline, where the run has both.")
+    split: Split | None = Field(None, description="Only this split; train and val by default.")
+    beside: tuple[Path, ...] = Field((), description="Run of another model on the same pairs.")
+    limit: int = Field(50, ge=1, description="At most so many disagreements.")
+    author: str | None = Field(
+        None, min_length=1, max_length=MAX_AUTHOR_CHARS, description="Who acts; this machine's user by default."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(0, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    export: Path | None = Field(None, description="Write the run's reviews as JSON Lines and stop.")
+    no_browser: bool = Field(False, description="Open no browser.")
 
 
 def run_review(
@@ -65,7 +41,7 @@ def run_review(
     progress: Progress,
     stop: threading.Event | None = None,
     open_browser: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Serve the page until told to stop, or write the export; returns what was decided."""
     from cluster.endpoint.signals import stop_on_signals
     from cluster.machine.stores import open_ledger
@@ -112,3 +88,6 @@ def open_where_seen(url: str) -> None:
     """Open a browser if a person sits before a screen here; text browsers would take the terminal."""
     if sys.stderr.isatty() and (sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))):
         webbrowser.open(url)
+
+
+COMMAND = Command(ReviewConfig, run_review, print_fields, positional=("run",))

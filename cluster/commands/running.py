@@ -7,11 +7,12 @@ import json
 import logging
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-import typer
+from click.exceptions import Exit
 from pydantic import ValidationError
 
 from cluster.progress import Progress
@@ -20,18 +21,38 @@ from judge_serve.judging.errors import EngineError, RefusedInputError
 
 logger = logging.getLogger(__name__)
 
-EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 _INTERRUPTED = "interrupted; everything started here was stopped"
 
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the command's settings.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out; needs its config.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
 AnyConfig = TypeVar("AnyConfig", bound=CommandConfig)
+Result = dict[str, Any]  # what `--json` prints
 
 
-def build_config(kind: type[AnyConfig], file: Path | None, flags: dict[str, Any]) -> AnyConfig:
+def _done(_result: Result) -> int:
+    return EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Command(Generic[AnyConfig]):
+    """What a command is made of.
+
+    Attributes:
+        config: its settings; each field is a flag.
+        run: does the work; what takes long to import is imported there.
+        show: prints the result for people.
+        positional: fields that are given without a flag, in this order.
+        status: exit status of a run that came to its end.
+    """
+
+    config: type[AnyConfig]
+    run: Callable[[AnyConfig, Progress], Result]
+    show: Callable[[Result], None]
+    positional: tuple[str, ...] = ()
+    status: Callable[[Result], int] = _done
+
+
+def build_config(kind: type[AnyConfig], file: Path | None, flags: Mapping[str, Any]) -> AnyConfig:
     """Values of a TOML file, overridden by the flags that were given (those not None).
 
     Raises: RefusedInputError naming the key and what is wrong with it.
@@ -53,33 +74,33 @@ def build_config(kind: type[AnyConfig], file: Path | None, flags: dict[str, Any]
 
 
 def run_command(
-    kind: type[Any],
-    flags: dict[str, Any],
-    file: Path | None,
-    dry_run: bool,
-    as_json: bool,
-    run: Callable[[Any, Progress], dict[str, Any]],
-    show: Callable[[dict[str, Any]], None],
-) -> dict[str, Any] | None:
-    """Resolve the config, run, print; known errors become one line and an exit status."""
+    command: Command[AnyConfig],
+    flags: Mapping[str, Any],
+    file: Path | None = None,
+    *,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Resolve the config, run, print; known errors become one line.
+
+    Raises: Exit with a status other than 0 if the command failed or its result says no.
+    """
     from cluster.failures import GateRefusedError, ServingFailedError
     from judge_serve.serving.embedded_model import ModelCacheError
     from optimize_workers.ledger import LedgerError
 
     try:
-        config = build_config(kind, file, flags)
+        config = build_config(command.config, file, flags)
         if dry_run:
             print(config.model_dump_json(indent=2))
-            return None
+            return
         # Ray and DSPy print; stdout belongs to the result
         with contextlib.redirect_stdout(sys.stderr), Progress() as progress:
-            result = run(config, progress)
+            result = command.run(config, progress)
     except RefusedInputError as error:
         _fail(str(error), EXIT_REFUSED)
     except GateRefusedError as error:
         _fail(str(error), EXIT_GATE)
-    except typer.Exit:
-        raise
     except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
         if _began_with_ctrl_c(error):
             _fail(_INTERRUPTED, EXIT_INTERRUPTED)
@@ -95,8 +116,10 @@ def run_command(
     if as_json:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
-        show(result)
-    return result
+        command.show(result)
+    status = command.status(result)
+    if status != EXIT_DONE:
+        raise Exit(status)
 
 
 def _began_with_ctrl_c(error: BaseException) -> bool:
@@ -105,6 +128,6 @@ def _began_with_ctrl_c(error: BaseException) -> bool:
     return before is not None and (isinstance(before, KeyboardInterrupt) or _began_with_ctrl_c(before))
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
     print(f"relevance-judge: {' '.join(message.split())}", file=sys.stderr)
-    raise typer.Exit(status)
+    raise Exit(status)

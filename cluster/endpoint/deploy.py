@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import httpx
-from pydantic import Field, model_validator
 
-from cluster.endpoint.judges import JudgeChoice, choice_for, fill_in_judge, judge_to_run
+from cluster.endpoint.config import DeployConfig, ServeConfig
+from cluster.endpoint.judges import choice_for, judge_to_run
 from cluster.endpoint.lifecycle import (
     APP_NAME,
     INGRESS,
@@ -29,7 +29,6 @@ from cluster.failures import ServingFailedError
 from cluster.progress import Progress
 from cluster.registry.passing import check_gate_passed, check_may_be_served, note_caveats
 from cluster.registry.store import CHAMPION, DEFAULT_NAME, PREVIOUS, Registered, Registry, has_registry, resolve_release
-from cluster.runs.config import CommandConfig, Reason
 from judge_serve.catalogue.served_model import ServedModel
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
@@ -39,35 +38,6 @@ from judge_serve.serving.home import home
 LIVE_TIMEOUT_S = 60.0
 MAX_SHOWN_OVERRIDES = 10
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
-
-
-class ServeConfig(JudgeChoice):
-    """Config of `serve`; `force` is the reason for serving a release to others that has not passed the gate.
-
-    Where neither release nor judge, model or mode is named, the champion is served if there is one.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = Field(8_000, ge=1, le=65_535)
-    force: Reason | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
-        names_one = any(values.get(key) is not None for key in ("release", "model", "judge", "mode"))
-        return fill_in_judge(values) if names_one else values
-
-    @property
-    def names_nothing(self) -> bool:
-        """Whether it is left open what is served."""
-        return self.release is None and self.model is None and self.judge is None and self.mode is None
-
-
-class DeployConfig(CommandConfig):
-    """Config of `deploy` and `rollback`; `force` is the reason for overriding the gate."""
-
-    release: str
-    force: Reason | None = None
 
 
 class Live(NamedTuple):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cluster.endpoint.ray_environment import prepare_ray_environment
 from cluster.failures import ServingFailedError
 from judge_serve.judging.errors import RefusedInputError
 
@@ -72,14 +73,6 @@ def free_port(host: str = LOOPBACK) -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def prepare_ray_environment() -> None:
-    """Settings that Ray reads at import: token authentication, loopback only, no usage statistics, no niceness."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a new Ray turns it on by itself, attaching to one does not
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's workers, vLLM among them, yield to everything
 
 
 @contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-from pydantic import Field, model_validator
 
 from cluster.endpoint.judges import choice_for
 from cluster.gating.arms import Arm, MeasuredArm, measure_arms
+from cluster.gating.config import GateRunConfig
 from cluster.gating.output import Gated, record_of_gated, result_of, write_run
 from cluster.gating.reference import Reference, findings_of, reference_of
 from cluster.machine.stores import open_ledger
@@ -17,52 +15,15 @@ from cluster.progress import Progress
 from cluster.registry.card import model_card
 from cluster.registry.lineage import lineage_of
 from cluster.registry.store import Registry, resolve_release
-from cluster.runs.config import CommandConfig
 from cluster.runs.folder import RunFolder
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import draw_examples, load_dataset
 from optimize_workers.evidence.gate.adversarial import Perturbed, perturb
 from optimize_workers.evidence.gate.check import check_gate
-from optimize_workers.evidence.gate.config import GateConfig
 from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
 from optimize_workers.evidence.gate.rating_shift import rating_shifts
 from optimize_workers.statistics.comparison import compare
-
-
-class GateRunConfig(CommandConfig):
-    """Config of `gate`.
-
-    Attributes:
-        against: release to compare with; by default the champion of its name, else its parent.
-        model: where the model of the release is, needed for a folder only.
-        adversarial: whether perturbed pairs are judged too.
-        adversarial_examples: pairs of each adversarial kind at most.
-        limit: held-out examples at most; all by default.
-        rules: limits of the gate.
-        out: folder of the run; without it nothing is written but the registry.
-    """
-
-    data: str
-    release: str
-    against: str | None = None
-    model: str | None = None
-    adversarial: bool = True
-    adversarial_examples: int = Field(40, ge=1)
-    limit: int | None = Field(None, ge=1)
-    rules: GateConfig = GateConfig()
-    out: Path | None = None
-    resume: bool = False
-
-    @model_validator(mode="after")
-    def _check_resume(self) -> GateRunConfig:
-        if self.resume and self.out is None:
-            raise ValueError("--resume needs --out, the folder of the run that it goes on with")
-        return self
-
-    def saved(self) -> dict[str, Any]:
-        """What the folder keeps and a resumed run must repeat."""
-        return self.model_dump(mode="json", exclude={"resume"})
 
 
 def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:

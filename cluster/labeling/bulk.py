@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from cluster.endpoint.judges import choice_for
 from cluster.endpoint.session import open_session
+from cluster.labeling.config import LabelConfig
 from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
 from cluster.registry.passing import check_gate_passed, note_caveats
 from cluster.registry.store import Registered, Registry, resolve_release
-from cluster.runs.config import CommandConfig, Reason
 from cluster.runs.folder import RunFolder
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge_call import JudgeCall
@@ -39,16 +39,6 @@ LABEL_SCHEMA: list[Any] = [
     pa.field("model", pa.string()),
     pa.field("mode", pa.string()),
 ]
-
-
-class LabelConfig(CommandConfig):
-    """Config of `label`; `model` says where the model of the release is, needed for a folder only."""
-
-    input: str
-    release: str
-    model: str | None = None
-    force: Reason | None = None
-    out: Path
 
 
 def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
+from cluster.library.config import ExportBulletsConfig, ImportBulletsConfig, LibraryConfig, RemoveBulletsConfig
 from cluster.machine.stores import open_ledger
 from cluster.machine.user import user_name
 from cluster.progress import Progress
-from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.ledger import Ledger
 from optimize_workers.library.bullets import Bullet, read_bullets, write_bullets
@@ -21,30 +18,6 @@ from optimize_workers.library.distillation import group_similar, merge_similar
 from optimize_workers.library.reviews import EventKind, ReviewEvent, library_of, removal_of
 
 TRAIN = "train"
-
-
-class LibraryConfig(CommandConfig):
-    """Config of `bullets list`; `all_splits` takes in what was learned from val and test pairs."""
-
-    all_splits: bool = False
-
-
-class ExportBulletsConfig(LibraryConfig):
-    """Config of `bullets export`."""
-
-    path: Path = Field(description="a .jsonl file that is not there yet")
-
-
-class ImportBulletsConfig(CommandConfig):
-    """Config of `bullets import`."""
-
-    path: Path
-
-
-class RemoveBulletsConfig(CommandConfig):
-    """Config of `bullets remove`; `ids` as `bullets list` shows them."""
-
-    ids: tuple[str, ...] = Field(min_length=1)
 
 
 def run_list(config: LibraryConfig, _progress: Progress) -> dict[str, Any]:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from cluster.endpoint.models import resolve_model
 from cluster.endpoint.session import REFLECTION_MAX_TOKENS
 from cluster.library.bullets import TRAIN
+from cluster.library.config import DistillConfig
 from cluster.library.writer import open_writer
 from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
 from cluster.review.desk import guard_of
-from cluster.runs.config import CommandConfig
 from cluster.runs.recorded import LEARNING_SPLITS, RecordedRun, read_run
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.task import Example
@@ -36,15 +33,6 @@ from optimize_workers.library.reviews import (
     reviews_of,
 )
 from optimize_workers.reflection import ReflectionModel, Reflector
-
-
-class DistillConfig(CommandConfig):
-    """Config of `bullets distill`; `labels` takes in the labels' own reasons, of `limit` disagreements at most."""
-
-    run: Path
-    reflection_model: str | None = None
-    labels: bool = False
-    limit: int = Field(50, ge=1)
 
 
 def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:

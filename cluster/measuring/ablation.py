@@ -5,15 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from pydantic import Field
-
 from cluster.endpoint.judges import choice_for
 from cluster.endpoint.session import open_session
 from cluster.machine.stores import open_ledger
+from cluster.measuring.config import AblateConfig
 from cluster.measuring.measure import summary_line, watched_by
 from cluster.progress import Progress
 from cluster.registry.store import resolve_release
-from cluster.runs.config import SPLIT_PATTERN, CommandConfig
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.votes import sample_numbers
@@ -25,16 +23,6 @@ from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evidence.ablation import BulletEffect, ablate, without_each
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.statistics.metrics import measure
-
-
-class AblateConfig(CommandConfig):
-    """Config of `bullets ablate`; `model` says where the model of the release is, needed for a folder only."""
-
-    data: str
-    release: str
-    model: str | None = None
-    split: str = Field("val", pattern=SPLIT_PATTERN)
-    limit: int | None = Field(None, ge=1)
 
 
 def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:

@@ -6,26 +6,13 @@ from typing import Any
 
 from cluster.progress import Progress
 from cluster.registry.card import model_card
+from cluster.registry.config import DiffReleasesConfig, ShowReleaseConfig
 from cluster.registry.difference import difference_of
 from cluster.registry.lineage import lineage_of
 from cluster.registry.passing import caveats_of
 from cluster.registry.store import Registered, Registry, resolve_release
 from cluster.runs.config import CommandConfig
 from judge_serve.serving.home import home
-
-
-class ShowReleaseConfig(CommandConfig):
-    """Config of `releases show`; `card` shows the model card in place of the document."""
-
-    release: str
-    card: bool = False
-
-
-class DiffReleasesConfig(CommandConfig):
-    """Config of `releases diff`."""
-
-    first: str
-    second: str
 
 
 def run_list_releases(_config: CommandConfig, _progress: Progress) -> dict[str, Any]:

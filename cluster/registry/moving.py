@@ -11,12 +11,12 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from cluster.progress import Progress
+from cluster.registry.config import ExportReleaseConfig, ImportReleaseConfig
 from cluster.registry.gate_record import MAX_DOCUMENT_CHARS, GateRecord, now
 from cluster.registry.store import Registered, Registry, resolve_release
-from cluster.runs.config import CommandConfig
 from cluster.runs.folder import write_whole
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.errors import RefusedInputError
@@ -27,19 +27,6 @@ EXPORT_VERSION = 1
 MAX_EXPORT_BYTES = MAX_RELEASE_BYTES + 2 * MAX_DOCUMENT_CHARS
 MAX_ORIGIN_CHARS = 200
 UNNAMED = "an unnamed machine"
-
-
-class ExportReleaseConfig(CommandConfig):
-    """Config of `releases export`."""
-
-    release: str
-    out: Path = Field(description="a file that is not there yet")
-
-
-class ImportReleaseConfig(CommandConfig):
-    """Config of `releases import`."""
-
-    path: Path
 
 
 def run_export_release(config: ExportReleaseConfig, _progress: Progress) -> dict[str, Any]:

@@ -1,14 +1,22 @@
-"""Configs of commands: frozen values, saved with each run; each command's own lives in the room that uses it."""
+"""Configs of commands: frozen values, saved with each run; each command's own lives in the room that uses it.
+
+The description of a field is the help of its flag: see cluster/commands/options.py.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-SPLIT_PATTERN = "^(train|val|test)$"
+Split = Literal["train", "val", "test"]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]  # blanks say nothing
+LabelledData = Annotated[str, Field(description="Labelled data: file, folder or URI.")]
+ReleaseReference = Annotated[str, Field(description="Release: id, alias or path.")]
+ModelOfRelease = Annotated[str | None, Field(description="Where the release's model is, for a model folder.")]
+OverrideReason = Annotated[Reason | None, Field(description="Reason for overriding the gate; it is recorded.")]
+ResumeFlag = Annotated[bool, Field(description="Go on with the unfinished run in --out; needs its config.")]
 
 
 class CommandConfig(BaseModel):
@@ -20,8 +28,8 @@ class CommandConfig(BaseModel):
 class RunConfig(CommandConfig):
     """Base of commands with a run's folder that can be resumed: what was judged comes from the ledger."""
 
-    out: Path
-    resume: bool = False
+    out: Path = Field(description="Folder of the run.")
+    resume: ResumeFlag = False
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""

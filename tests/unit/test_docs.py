@@ -3,13 +3,13 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import click
 import pytest
-import typer.main
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import COMMANDS, app
 from judge_serve.judging import load_judge_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,9 +67,9 @@ def toml_files() -> dict[str, str]:
     return {body.splitlines()[0].removeprefix("# "): body for body in blocks if re.match(r"# \S+\.toml\n", body)}
 
 
-def commands() -> dict[str, Any]:
-    group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+def commands() -> dict[str, click.Command]:
+    context = click.Context(app)
+    return {name: command for name in COMMANDS if (command := app.get_command(context, name))}
 
 
 def anchors(text: str) -> set[str]:

@@ -28,7 +28,7 @@ DOORS = {
     "uvicorn": ("cluster/review/serving.py",),
     "jinja2": ("cluster/report/", "cluster/review/"),
     "vl_convert": ("cluster/report/drawing.py",),
-    "typer": ("cluster/",),
+    "click": ("cluster/commands/",),
     "pyarrow": ("optimize_workers/dataset/", "optimize_workers/ledger/", "cluster/"),
 }
 

@@ -6,7 +6,6 @@ from judge_serve.judging import RefusedInputError
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.evaluation.budget import Budget
 from optimize_workers.evaluation.budgeted import Budgeted
-from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.study import MIN_BUDGET, Study, check_study
 from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
 from tests.fakes import InProcessPool, ScriptedEngine
@@ -134,9 +133,3 @@ def test_a_budget_that_is_too_small_is_refused():
 def test_data_that_is_too_small_is_refused(data, found):
     with pytest.raises(RefusedInputError, match=found):
         check_study(data, 100)
-
-
-def test_every_optimizer_of_the_command_line_is_in_the_table():
-    from cluster.commands.cli import OptimizerName
-
-    assert {name.value for name in OptimizerName} == set(OPTIMIZERS)

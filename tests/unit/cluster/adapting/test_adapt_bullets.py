@@ -8,7 +8,7 @@ import pytest
 from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.finish import finish_adaptation
 from cluster.adapting.optimize import adapt_judge
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
 from cluster.registry.store import Registry

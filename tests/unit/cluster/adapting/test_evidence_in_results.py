@@ -6,7 +6,8 @@ import pytest
 
 from cluster.adapting.config import EvaluateConfig
 from cluster.adapting.optimize import run_evaluate
-from cluster.commands.tables import evaluate_table, optimize_table
+from cluster.commands.evaluate import show as show_evaluated
+from cluster.commands.optimize import show as show_optimized
 from cluster.endpoint.judges import judge_to_run
 from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
@@ -83,7 +84,7 @@ def test_the_result_says_what_judge_labels_do_to_rankings(config, capsys):
     assert (ranking["k"], ranking["queries"], ranking["listed"], ranking["unlabelled"]) == (3, 10, 90, 10)
     (gap,) = ranking["differences"]
     assert (gap["first"], gap["second"], gap["agrees"]) == ("reversed", "ideal", True)
-    evaluate_table(result)
+    show_evaluated(result)
     shown = capsys.readouterr().out
     assert "NDCG@3, 10 queries" in shown and "ideal - reversed" in shown
     assert "of 90 listed documents 10 without a human rating and 0 without a valid judgment" in shown
@@ -99,7 +100,7 @@ def test_without_a_valid_judgment_there_is_no_ranking(config, capsys):
     result = evaluate(config, lambda document: "what?")
     assert result["ranking"] is None
     assert result["human"]["nmse_of"] == {"judge": 100.0}
-    evaluate_table(result)
+    show_evaluated(result)
     assert "NDCG" not in capsys.readouterr().out
 
 
@@ -131,7 +132,7 @@ def test_bad_rankings_are_refused_before_anything_is_judged(config):
 )
 def test_the_table_says_what_choosing_did(config, capsys, luck, line):
     judged = evaluate(config, as_people)
-    optimize_table(
+    show_optimized(
         {
             "optimizer": "gepa",
             "baseline": judged,

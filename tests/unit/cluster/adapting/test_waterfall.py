@@ -5,7 +5,7 @@ import pytest
 from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.finish import finish_adaptation
 from cluster.adapting.waterfall import measure_steps
-from cluster.commands.tables import optimize_table
+from cluster.commands.optimize import show
 from cluster.measuring.measure import Measured
 from cluster.registry.store import Registry
 from cluster.report.waterfall import waterfall_of
@@ -149,7 +149,7 @@ def test_the_report_shows_the_waterfall_with_each_text_escaped(finished):
 
 def test_the_table_shows_the_steps(finished, capsys):
     result, _ = finished
-    optimize_table(result)
+    show(result)
     shown = capsys.readouterr().out
     assert "- One." in shown and "removed, not needed" in shown
     assert "hurts      Bad & worse." in shown

@@ -6,9 +6,8 @@ import pytest
 
 from cluster.adapting.config import EvaluateConfig, OptimizeConfig
 from cluster.commands.running import build_config
-from cluster.endpoint.deploy import DeployConfig, ServeConfig
-from cluster.endpoint.judges import EXAMPLES
-from cluster.labeling.bulk import LabelConfig
+from cluster.endpoint.config import EXAMPLES, DeployConfig, ServeConfig
+from cluster.labeling.config import LabelConfig
 from judge_serve.judging import AnswerMode, RefusedInputError
 
 EVALUATE = {"data": "data.jsonl", "out": "out/run"}
@@ -53,7 +52,7 @@ def test_a_config_cannot_be_changed():
         (EvaluateConfig, {"out": "x"}, "--data: Field required"),
         (EvaluateConfig, {"data": "x"}, "--out: Field required"),
         (EvaluateConfig, {**EVALUATE, "mode": "free"}, "--mode: Input should be 'generate', 'guided' or 'expected'"),
-        (EvaluateConfig, {**EVALUATE, "split": "tets"}, "--split: String should match"),
+        (EvaluateConfig, {**EVALUATE, "split": "tets"}, "--split: Input should be 'train', 'val' or 'test'"),
         (EvaluateConfig, {**EVALUATE, "surprise": 1}, "--surprise: Extra inputs are not permitted"),
         (OptimizeConfig, {**EVALUATE, "optimizer": "gepa", "budget": 0}, "--budget: "),
         (OptimizeConfig, {**EVALUATE, "optimizer": "gepa", "seed": -1}, "--seed: "),

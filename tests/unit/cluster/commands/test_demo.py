@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cluster.adapting.search import Validation
-from cluster.commands.demo import _better_of, _measure_expected
+from cluster.commands.demo_loop import _better_of, _measure_expected
 from cluster.measuring.measure import measure_judge
 from cluster.progress import Progress
 from judge_serve.judging import AnswerMode, EngineReply, Release

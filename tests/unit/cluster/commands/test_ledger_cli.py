@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.ledger import age_of
 from cluster.commands.running import EXIT_FAILED, EXIT_REFUSED
 from optimize_workers.ledger import Ledger, Reflection

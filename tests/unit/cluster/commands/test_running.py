@@ -1,17 +1,17 @@
 """Running a command: what an error becomes."""
 
 import pytest
-import typer
+from click.exceptions import Exit
 
-from cluster.commands.running import run_command
+from cluster.commands.running import Command, run_command
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import EngineError
 
 
 def ended_by(run):
     """Exit status of a command that ends like this."""
-    with pytest.raises(typer.Exit) as ended:
-        run_command(CommandConfig, {}, None, False, True, run, print)
+    with pytest.raises(Exit) as ended:
+        run_command(Command(CommandConfig, run, print), {}, as_json=True)
     return ended.value.exit_code
 
 

@@ -1,7 +1,7 @@
 """Tables for people: texts from elsewhere cannot steer the terminal, whatever table they stand in."""
 
-from cluster.commands.evidence_tables import ranking_tables
-from cluster.commands.tables import print_plain, printable
+from cluster.commands.evaluate import ranking_tables
+from cluster.commands.printing import print_plain, printable
 
 STEERS = "a\x1b[31m\x1b]0;title\x07\u202eb"
 UNKNOWN = {"value": 0.5, "ci95": None}

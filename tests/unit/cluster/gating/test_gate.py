@@ -5,9 +5,9 @@ import re
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
 from cluster.machine.stores import open_ledger
 from cluster.registry.card import model_card

@@ -5,9 +5,9 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from optimize_workers.ledger import Ledger
 from optimize_workers.library.reviews import EventKind, ReviewEvent
 from tests.recorded_runs import make_pairs, write_run

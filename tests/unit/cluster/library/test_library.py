@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
 from cluster.review.desk import Desk, Written
 from cluster.runs.recorded import read_run

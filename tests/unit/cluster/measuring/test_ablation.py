@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
 from cluster.machine.stores import open_ledger
 from judge_serve.judging import Judge, ModelIdentity, Program, Release

@@ -4,9 +4,9 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
 from cluster.labeling.bulk import label_rows
 from cluster.machine.stores import open_ledger

@@ -4,15 +4,17 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
 from cluster.endpoint import deploy
-from cluster.endpoint.deploy import DeployConfig, ServeConfig, run_deploy, run_rollback
+from cluster.endpoint.config import DeployConfig, ServeConfig
+from cluster.endpoint.deploy import run_deploy, run_rollback
 from cluster.failures import GateRefusedError
 from cluster.labeling import bulk as labeling
-from cluster.labeling.bulk import LabelConfig, run_label
+from cluster.labeling.bulk import run_label
+from cluster.labeling.config import LabelConfig
 from cluster.progress import Progress
 from cluster.registry.gate_record import GateRecord, KeptRule
 from cluster.registry.passing import caveats_of, check_may_be_served

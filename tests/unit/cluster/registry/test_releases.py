@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
-from cluster.commands.release_tables import printable
+from cluster.commands import app
+from cluster.commands.printing import printable
 from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
 from cluster.registry.card import model_card
 from cluster.registry.difference import difference_of

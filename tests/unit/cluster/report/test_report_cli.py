@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from tests.recorded_searches import write_search
 
 pytestmark = pytest.mark.usefixtures("home")

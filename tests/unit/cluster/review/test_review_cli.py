@@ -8,9 +8,9 @@ from contextlib import closing
 
 import httpx
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from cluster.commands.cli import app
+from cluster.commands import app
 from cluster.commands.review import ReviewConfig, run_review
 from cluster.commands.running import EXIT_REFUSED
 from cluster.progress import Progress
@@ -162,12 +162,12 @@ def test_the_page_starts_without_libraries_that_take_seconds_to_import(tmp_path,
     run = write_run(tmp_path / "run", make_pairs(3))
     script = (
         "import sys, threading\n"
-        "from pathlib import Path\n"
-        "import typer.testing, cluster.commands.cli, cluster.commands.review as review_cli\n"
+        "from dataclasses import replace\n"
+        "import click.testing, cluster.commands, cluster.commands.review as review\n"
         "stop = threading.Event(); stop.set()\n"
-        "serve = review_cli.run_review\n"
-        "review_cli.run_review = lambda config, progress: serve(config, progress, stop)\n"
-        "done = typer.testing.CliRunner().invoke(cluster.commands.cli.app, ['review', sys.argv[1], '--no-browser'])\n"
+        "run = lambda config, progress: review.run_review(config, progress, stop)\n"
+        "review.COMMAND = replace(review.COMMAND, run=run)\n"
+        "done = click.testing.CliRunner().invoke(cluster.commands.app, ['review', sys.argv[1], '--no-browser'])\n"
         "assert done.exit_code == 0, done.output\n"
         "slow = {'ray', 'mlflow', 'dspy', 'optuna', 'pandas', 'scipy', 'sklearn', 'torch', 'vllm'}\n"
         "print(sorted(slow & set(sys.modules)))\n"

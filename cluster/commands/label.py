@@ -1,0 +1,18 @@
+"""`label`: pairs labelled with a release."""
+
+from __future__ import annotations
+
+from cluster.commands.printing import print_fields
+from cluster.commands.running import Command, Result
+from cluster.labeling.config import LabelConfig
+from cluster.progress import Progress
+
+
+def run(config: LabelConfig, progress: Progress) -> Result:
+    """Label into Parquet shards."""
+    from cluster.labeling.bulk import run_label
+
+    return run_label(config, progress)
+
+
+COMMAND = Command(LabelConfig, run, print_fields, positional=("input",))

@@ -1,0 +1,33 @@
+"""`status`: what runs, and what the registry calls champion."""
+
+from __future__ import annotations
+
+from cluster.commands.printing import print_plain
+from cluster.commands.running import Command, Result
+from cluster.progress import Progress
+from cluster.runs.config import CommandConfig
+
+
+def run(_config: CommandConfig, _progress: Progress) -> Result:
+    """Ask the endpoint and the registry."""
+    from cluster.endpoint.deploy import run_status
+
+    return run_status()
+
+
+def show(result: Result) -> None:
+    """What runs and what the aliases name."""
+    endpoint = result["endpoint"]
+    if endpoint is None:
+        print_plain("endpoint   not running")
+    else:
+        state = "ready" if endpoint["ready"] else f"not ready ({endpoint.get('reason', 'no release')})"
+        print_plain(f"endpoint   {endpoint['url']} {state}, release {endpoint.get('release')}")
+    for alias, release in sorted(result["aliases"].items()):
+        passed = result["gates"][release]
+        print_plain(f"{alias}  {release}, " + ("gate passed" if passed else "gate NOT passed"))
+    for one in result["overrides"]:
+        print_plain(f"override   {one['release']}: {one['command']}, {one['date'][:10]}: {one['reason']}")
+
+
+COMMAND = Command(CommandConfig, run, show)

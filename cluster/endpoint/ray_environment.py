@@ -1,0 +1,13 @@
+"""Settings that Ray reads at its first import, so that they are made before it: this module imports nothing of Ray."""
+
+from __future__ import annotations
+
+import os
+
+
+def prepare_ray_environment() -> None:
+    """Token authentication, loopback only, no usage statistics, no niceness; what is set already stays."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a new Ray turns it on by itself, attaching to one does not
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's workers, vLLM among them, yield to everything

@@ -1,0 +1,19 @@
+"""Config of `label`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from cluster.runs.config import CommandConfig, ModelOfRelease, OverrideReason, ReleaseReference
+
+
+class LabelConfig(CommandConfig):
+    """Config of `label`."""
+
+    input: str = Field(description="Pairs: file, folder or URI.")
+    release: ReleaseReference
+    model: ModelOfRelease = None
+    force: OverrideReason = None
+    out: Path = Field(description="Folder of the run.")
