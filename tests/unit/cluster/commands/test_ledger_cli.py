@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from cluster.commands import app
 from cluster.commands.ledger import age_of
 from cluster.commands.running import EXIT_FAILED, EXIT_REFUSED
-from optimize_workers.ledger import Ledger, Reflection
+from optimize_workers.ledger import Ledger
+from optimize_workers.reflection import Reflection
 from tests.builders import make_judgment
 
 COMMANDS = ["stats", "prune", "export", "forget"]

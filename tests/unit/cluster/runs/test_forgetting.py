@@ -13,8 +13,9 @@ import pytest
 from cluster.runs.folder import RunFolder
 from cluster.runs.forgetting import OPENING_CHARS, forget_document
 from judge_serve.judging import RefusedInputError
-from optimize_workers.ledger import Ledger, Reflection
+from optimize_workers.ledger import Ledger
 from optimize_workers.library.reviews import EventKind, ReviewEvent
+from optimize_workers.reflection import Reflection
 from tests.builders import make_example, make_judgment
 
 SECRET = 'Leocadia\'s "salary" <b>is</b>\n72k & rising, für immer'
