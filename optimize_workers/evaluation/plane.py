@@ -287,5 +287,4 @@ def prompt_bytes(judge: Judge, item: Item) -> int:
 
 
 def _with_advice(error: EngineError) -> EngineError:
-    message = f"{error.message}; what was judged is recorded, the same command goes on from there"
-    return EngineError(message, is_retryable=error.is_retryable, retry_after_s=error.retry_after_s)
+    return error.with_advice("what was judged is recorded, the same command goes on from there")

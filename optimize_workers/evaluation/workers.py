@@ -26,9 +26,10 @@ import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from judge_serve.judging.engine import Engine
-from judge_serve.judging.errors import EngineError
-from judge_serve.judging.judge import Judge, RetryPolicy, judge_pair
+from judge_serve.judging.errors import EngineError, WorkersFailedError
+from judge_serve.judging.judge import Judge, judge_pair
 from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.retrying import RetryPolicy
 from judge_serve.judging.task import Item
 from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, Call, CallId, Dispatcher, Wave
 from optimize_workers.evaluation.plane import OnDone, OnWait
@@ -298,7 +299,7 @@ class WorkerPool:
             self._lose(worker, type(error).__name__)
             self._workers.remove(worker)
             if not self._workers:
-                raise EngineError(f"the workers cannot run: {_last_line(error)}", is_retryable=False) from error
+                raise WorkersFailedError(f"the workers cannot run: {_last_line(error)}") from error
             return
         except RayError as error:
             self._lose(worker, type(error).__name__)

@@ -3,7 +3,8 @@
 import pytest
 
 from judge_serve.catalogue.entries import Prices
-from judge_serve.judging import EngineError, EngineReply, Judge, PromptTooLongError, Sampling, Votes
+from judge_serve.judging import EngineError, EngineReply, Judge, Sampling, Votes
+from judge_serve.judging.errors import MisconfiguredError, PromptTooLongError
 from optimize_workers.evaluation.budget import Budget, BudgetExceededError
 from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall, are_recorded
 from tests.builders import JUDGE, PROGRAM, make_examples
@@ -85,7 +86,7 @@ def test_a_judgment_of_the_same_prompt_carries_the_program_that_was_asked_for():
 
 
 def test_a_prompt_that_was_too_long_is_asked_again():
-    engine, plane = plane_on(lambda _: PromptTooLongError("too long", is_retryable=False), store=MemoryStore())
+    engine, plane = plane_on(lambda _: PromptTooLongError("too long"), store=MemoryStore())
     plane.evaluate(CALLS[:1])
     plane.evaluate(CALLS[:1])
     assert engine.calls == 2
@@ -93,8 +94,8 @@ def test_a_prompt_that_was_too_long_is_asked_again():
 
 
 def test_a_failed_wave_says_that_what_was_judged_is_kept():
-    _, plane = plane_on(lambda _: EngineError("down", is_retryable=False), store=MemoryStore())
-    with pytest.raises(EngineError, match="down; what was judged is recorded, the same command goes on"):
+    _, plane = plane_on(lambda _: MisconfiguredError("down"), store=MemoryStore())
+    with pytest.raises(MisconfiguredError, match="down; what was judged is recorded, the same command goes on"):
         plane.evaluate(CALLS)
 
 
