@@ -31,7 +31,7 @@ from benchmarks.simulated_replies import (
     write_well_formed,
 )
 from benchmarks.slot_meter import BusySecond, SlotMeter
-from judge_serve.engines.wire import to_engine_error
+from judge_serve.engines.failures import status_failure
 from judge_serve.judging.engine import EngineReply, EngineRequest
 
 GOLD_MARKER = "gold:"  # followed by the true rating, in the document
@@ -143,7 +143,7 @@ class SimulatedEngine:
         answer = await self.answer(request)
         if isinstance(answer, Outage):
             source = f"simulated engine {self.model!r}"
-            raise to_engine_error(answer.status, answer.message, source, answer.retry_after_s)
+            raise status_failure(answer.status, answer.message, source, answer.retry_after_s or 0.0)
         return answer
 
     async def answer(self, request: EngineRequest) -> EngineReply | Outage:

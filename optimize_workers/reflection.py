@@ -17,8 +17,9 @@ from typing import NamedTuple, Protocol
 from judge_serve.catalogue.entries import Prices
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError
-from judge_serve.judging.judge import ModelIdentity, RetryPolicy
+from judge_serve.judging.errors import OutageError, TransientError
+from judge_serve.judging.judge import ModelIdentity
+from judge_serve.judging.retrying import RetryPolicy
 from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import Budget, CostEstimator
 
@@ -161,19 +162,17 @@ def complete_patiently(
 ) -> EngineReply:
     """Call until an answer comes; an outage is waited out for as long as the policy allows.
 
-    Raises: EngineError that no wait will mend, or the last one when the outage lasted too long.
+    Raises: EngineError that no wait will mend; OutageError with the last reason when it lasted too long.
     """
     started, pause_s = clock(), FIRST_PAUSE_S
     while True:
         try:
             return complete()
-        except EngineError as error:
+        except TransientError as error:
             lasted_s = clock() - started
-            if not error.is_retryable:
-                raise
             if lasted_s >= retry.max_outage_s:
-                raise EngineError(f"no answer for {lasted_s:.0f} s: {error.message}") from error
-            on_wait(f"paused: the reflection model gives no answer for {lasted_s:.0f} s ({error.message})")
-            wait_s = max(error.retry_after_s or 0.0, random.uniform(0.5, 1.0) * pause_s)
+                raise OutageError(f"no answer for {lasted_s:.0f} s: {error}") from error
+            on_wait(f"paused: the reflection model gives no answer for {lasted_s:.0f} s ({error})")
+            wait_s = max(error.retry_after_s, random.uniform(0.5, 1.0) * pause_s)
             sleep(min(wait_s, max(0.0, retry.max_outage_s - lasted_s) + 0.01))
             pause_s = min(2 * pause_s, retry.longest_wait_s)

@@ -17,9 +17,10 @@ from cluster.endpoint.models import ModelChoice, connector
 from cluster.endpoint.state import read_state
 from cluster.progress import Progress
 from judge_serve.catalogue.served_model import ServedModel
+from judge_serve.engines.failures import connection_failure
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError, RefusedInputError
-from judge_serve.judging.judge import RetryPolicy, complete_with_retry
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
 from judge_serve.serving.embedded_model import ensure_embedded_model
 from judge_serve.serving.home import models_dir
 from optimize_workers.evaluation.workers import WorkerPool
@@ -155,13 +156,11 @@ def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:
 
 
 def check_endpoint(base_url: str) -> None:
-    """Raise EngineError if nothing answers there; what it answers is judged later."""
+    """Raise UnreachableError if nothing answers there; what it answers is judged later."""
     try:
         httpx.get(base_url, timeout=10.0)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise EngineError(
-            f"cannot reach endpoint {base_url} ({type(error).__name__}); check the address and that it is running"
-        ) from error
+        raise connection_failure(error, f"endpoint {base_url}") from error
 
 
 def check_gpus(models: Sequence[ServedModel]) -> None:

@@ -10,7 +10,7 @@ from cluster.endpoint.lifecycle import APP_NAME
 from cluster.endpoint.models import ModelChoice, connector
 from cluster.progress import Progress
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.judge import RetryPolicy, complete_with_retry
+from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
 from judge_serve.serving.home import home
 from optimize_workers.reflection import complete_patiently
 

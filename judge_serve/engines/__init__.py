@@ -1,1 +1,1 @@
-"""Engines: over HTTP, over a Serve handle, the wire form they share, and what an error status means."""
+"""Engines: over HTTP, over a Serve handle, the wire form they share, and what their failures mean."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from judge_serve.engines.wire import from_chat_body, to_chat_body, to_engine_error
+from judge_serve.engines.failures import connection_failure, no_answer_in, status_failure
+from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError, RefusedInputError
+from judge_serve.judging.errors import MalformedAnswerError, RefusedInputError
 
 
 class HttpEngineConfig(BaseModel):
@@ -52,17 +53,17 @@ class HttpEngine:
         body = to_chat_body(request, config.model, is_vllm=config.is_vllm, is_reasoning=config.is_reasoning)
         try:
             response = await self._client.post("chat/completions", json=body)
+        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
+            raise no_answer_in(config.timeout_s, error, source) from error
         except httpx.RequestError as error:
-            raise EngineError(
-                f"cannot reach {source} ({type(error).__name__}); check the address and that it is running"
-            ) from error
+            raise connection_failure(error, source) from error
         if response.status_code != httpx.codes.OK:
             detail = response.text.replace(self._api_key, "***") if self._api_key else response.text
-            raise to_engine_error(response.status_code, detail, source, _retry_after_s(response))
+            raise status_failure(response.status_code, detail, source, _retry_after_s(response))
         try:
             answer = response.json()
         except (ValueError, RecursionError) as error:
-            raise EngineError(f"{source} answered 200 without JSON; check the address", is_retryable=False) from error
+            raise MalformedAnswerError(f"{source} answered 200 without JSON; check the address") from error
         return from_chat_body(answer, source)
 
     async def close(self) -> None:
@@ -70,8 +71,8 @@ class HttpEngine:
         await self._client.aclose()
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
+def _retry_after_s(response: httpx.Response) -> float:
     try:
         return max(0.0, float(response.headers.get("retry-after", "")))
     except ValueError:
-        return None  # absent or an HTTP date, which model endpoints do not send
+        return 0.0  # absent or an HTTP date, which model endpoints do not send

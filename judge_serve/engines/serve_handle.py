@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from judge_serve.engines.wire import from_chat_body, to_chat_body, to_engine_error
+from judge_serve.engines.failures import no_answer_in, status_failure
+from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError
+from judge_serve.judging.errors import ServerError
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
@@ -20,6 +21,7 @@ class ServeHandleEngine:
         self._handle = handle
         self._model = model
         self._timeout_s = timeout_s
+        self._source = f"model {model!r} on Ray Serve"
 
     @property
     def model(self) -> str:
@@ -28,21 +30,27 @@ class ServeHandleEngine:
 
     async def complete(self, request: EngineRequest) -> EngineReply:
         """See `Engine.complete`."""
+        answer = await self.ask(to_chat_body(request, self._model, is_vllm=True))
+        if "error" in answer:
+            raise status_failure(int(answer["error"]["code"]), str(answer["error"]["message"]), self._source)
+        return from_chat_body(answer, self._source)
+
+    async def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the deployment answers a chat body, unread: the completion, or `{"error": {code, message}}`.
+
+        Raises: EngineTimeoutError, or ServerError where Ray brought no answer.
+        """
         from ray.exceptions import RayError
         from ray.serve.exceptions import RayServeException
 
-        source = f"model {self._model!r} on Ray Serve"
-        body = to_chat_body(request, self._model, is_vllm=True)
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._handle.complete.remote(body)
+                answer: dict[str, Any] = await self._handle.complete.remote(body)
         except TimeoutError as error:
-            raise EngineError(f"{source} did not answer in {self._timeout_s:.0f} s") from error
+            raise no_answer_in(self._timeout_s, error, self._source) from error
         except (RayError, RayServeException) as error:
-            raise EngineError(f"{source} failed ({type(error).__name__})") from error
-        if "error" in answer:
-            raise to_engine_error(int(answer["error"]["code"]), str(answer["error"]["message"]), source)
-        return from_chat_body(answer, source)
+            raise ServerError(f"{self._source} failed ({type(error).__name__})") from error
+        return answer
 
     async def close(self) -> None:
         """Nothing to release: Serve owns the handle."""

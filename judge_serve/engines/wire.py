@@ -1,21 +1,13 @@
-"""OpenAI chat-completions wire form: engine request -> body, body -> engine reply, error -> exception."""
+"""OpenAI chat-completions wire form: engine request -> body, body -> engine reply."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError, PromptTooLongError
+from judge_serve.judging.errors import MalformedAnswerError
 
-_CONTEXT_ERROR = re.compile(
-    r"context_length_exceeded|maximum context length|context window|max_model_len|longer than the maximum model length"
-    r"|exceeds? the (?:model'?s? )?(?:available |maximum )?(?:context|model length|input|number of (?:input )?tokens)"
-    r"|prompt is too long",
-    re.IGNORECASE,
-)
-_RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_MAX_DETAIL_CHARS = 300
+REASONING_TOKENS = 4_096  # room for hidden reasoning on top of the visible answer
 
 
 def to_chat_body(request: EngineRequest, model: str, *, is_vllm: bool, is_reasoning: bool = False) -> dict[str, Any]:
@@ -48,13 +40,10 @@ def to_chat_body(request: EngineRequest, model: str, *, is_vllm: bool, is_reason
     return body
 
 
-REASONING_TOKENS = 4_096  # room for hidden reasoning on top of the visible answer
-
-
 def from_chat_body(body: dict[str, Any], source: str) -> EngineReply:
     """Read a chat completion.
 
-    Raises: EngineError if the body is no chat completion (a broken endpoint, not a bad judgment).
+    Raises: MalformedAnswerError if the body is no chat completion (a broken endpoint, not a bad judgment).
     """
     try:
         choice = body["choices"][0]
@@ -72,28 +61,10 @@ def from_chat_body(body: dict[str, Any], source: str) -> EngineReply:
             first_token_logprobs=_first_token_logprobs(choice.get("logprobs")),
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise EngineError(
+        raise MalformedAnswerError(
             f"{source} answered without a chat completion ({type(error).__name__}: {error}); "
-            "check that it speaks the OpenAI chat API",
-            is_retryable=False,
+            "check that it speaks the OpenAI chat API"
         ) from error
-
-
-def to_engine_error(status: int, detail: str, source: str, retry_after_s: float | None = None) -> EngineError:
-    """The exception for an error status of an endpoint."""
-    is_too_long = 400 <= status < 500 and _CONTEXT_ERROR.search(detail)
-    detail = detail.strip()[:_MAX_DETAIL_CHARS]
-    if is_too_long:
-        return PromptTooLongError(detail, is_retryable=False)
-    advice = {
-        401: "; check RELEVANCE_JUDGE_MODEL_KEY",
-        403: "; check RELEVANCE_JUDGE_MODEL_KEY",
-        404: "; check the model name after '#' and the address",
-    }.get(status, "")
-    is_retryable = status in _RETRYABLE_STATUS
-    return EngineError(
-        f"{source} answered {status}: {detail}{advice}", is_retryable=is_retryable, retry_after_s=retry_after_s
-    )
 
 
 def _first_token_logprobs(logprobs: Any) -> tuple[tuple[str, float], ...] | None:

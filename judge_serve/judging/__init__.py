@@ -5,12 +5,13 @@ Imports no Ray, no optimizer and no registry.
 
 from judge_serve.judging.calibration import Affine, Calibration, FittedOn, Isotonic
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError, PromptTooLongError, RefusedInputError
-from judge_serve.judging.judge import Judge, ModelIdentity, RetryPolicy, Sampling, judge_item, judge_pair
+from judge_serve.judging.errors import EngineError, RefusedInputError
+from judge_serve.judging.judge import Judge, ModelIdentity, Sampling, judge_item, judge_pair
 from judge_serve.judging.judge_file import JudgeFile, load_judge_file
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
 from judge_serve.judging.program import Demonstration, Program
 from judge_serve.judging.release import Release
+from judge_serve.judging.retrying import RetryPolicy
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item, Task
 from judge_serve.judging.votes import Combine, Votes
@@ -35,7 +36,6 @@ __all__ = [
     "Judgment",
     "ModelIdentity",
     "Program",
-    "PromptTooLongError",
     "RefusedInputError",
     "Release",
     "RetryPolicy",

@@ -58,8 +58,7 @@ class Engine(Protocol):
         """Answer one request, sent once.
 
         Raises:
-            EngineError: nothing was answered.
-            PromptTooLongError: the prompt and its answer do not fit the model's context.
+            EngineError: nothing was answered; the class says what to do about it, see `errors`.
         """
         ...
 

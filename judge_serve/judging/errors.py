@@ -1,9 +1,39 @@
-"""Exceptions of the judging layer: refused input, and engines that did not do their work.
+"""The errors of judging, one tree: the leaves say at which boundary it failed, their parents what is done about it.
 
-A bad model reply is never an exception: it becomes an invalid `Judgment`.
+    RefusedInputError(ValueError)     a person gave something unusable and has to correct it
+    EngineError(RuntimeError)         a request was not answered; nothing was judged
+    ├─ TransientError                 RETRY: the same request may succeed later
+    │  ├─ UnreachableError            no connection, or one that broke off
+    │  ├─ EngineTimeoutError          no answer in time, by our clock or by the engine's (408, 504)
+    │  ├─ RateLimitedError            more requests than it allows (429)
+    │  └─ ServerError                 it failed or is overloaded (500, 502, 503, 529, 409, 425; a failure inside Ray)
+    ├─ FatalError                     GIVE UP: no later request will succeed either
+    │  ├─ MisconfiguredError          wrong key, model or address (401, 403, 404, redirects, any other status)
+    │  ├─ BadRequestError             it does not take requests of this form (400, 413, 422)
+    │  ├─ MalformedAnswerError        it answered, but no chat completion
+    │  ├─ NoTokenProbabilitiesError   it returns none, which mode `expected` needs
+    │  ├─ OutageError                 nothing was answered for as long as the policy waits
+    │  ├─ CallFailedError             one call failed again and again while others were answered
+    │  ├─ WorkersFailedError          the workers do not run, or die of the same calls again and again
+    │  └─ NoEngineError               there is nobody to ask, and the answer is not recorded
+    └─ RefusedRequestError            JUDGE AS REFUSED: this request only, an invalid judgment with its reason
+       └─ PromptTooLongError          prompt and answer do not fit the model's context: `prompt_too_long`
+
+Who decides catches a parent, who counts looks at the leaf (`type(error)`); what is raised is a leaf. What a status
+means is `engines/failures.py`. A bad model reply is never an exception: it becomes an invalid `Judgment`.
+
+Other boundaries have errors of their own: `BudgetExceededError` (optimize_workers/evaluation), `LedgerError`
+(optimize_workers/ledger), `ModelCacheError` (serving/embedded_model.py), and those of the control plane,
+`GateRefusedError` and `ServingFailedError` (cluster/failures.py). `cluster/commands/running.py` gives each its exit
+status.
 """
 
 from __future__ import annotations
+
+from copy import copy
+from typing import ClassVar, Self
+
+from judge_serve.judging.judgment import InvalidReason
 
 
 class RefusedInputError(ValueError):
@@ -11,33 +41,90 @@ class RefusedInputError(ValueError):
 
 
 class EngineError(RuntimeError):
-    """The engine did not answer (connection, time-out, overload, refused request); nothing was judged.
+    """A request was not answered; nothing was judged. The message says what failed and what to do about it.
 
-    Args:
-        message: what failed and what to do about it.
-        is_retryable: whether the same request may succeed later.
-        retry_after_s: seconds the engine asked us to wait, if it said so.
+    Attributes are set from keyword arguments that have defaults, so that Ray can carry errors between processes.
     """
 
-    def __init__(self, message: str, *, is_retryable: bool = True, retry_after_s: float | None = None) -> None:
+    def with_advice(self, advice: str) -> Self:
+        """The same error, its message followed by what to do."""
+        advised = copy(self)
+        advised.args = (f"{self}; {advice}",)
+        return advised
+
+
+class TransientError(EngineError):
+    """The same request may succeed later.
+
+    Args:
+        message: what failed.
+        retry_after_s: seconds that the engine asked us to wait, 0 if it named none.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
-        self.message = message
-        self.is_retryable = is_retryable
         self.retry_after_s = retry_after_s
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Keep the keyword arguments when Ray carries the error between processes."""
-        return (_rebuild_engine_error, (type(self), self.message, self.is_retryable, self.retry_after_s))
+
+class UnreachableError(TransientError):
+    """No connection to the engine, or one that broke off."""
 
 
-class PromptTooLongError(EngineError):
-    """The rendered prompt and its answer do not fit the model's context; judged as `prompt_too_long`."""
-
-    def __init__(self, message: str, *, is_retryable: bool = False, retry_after_s: float | None = None) -> None:
-        super().__init__(message, is_retryable=is_retryable, retry_after_s=retry_after_s)
+class EngineTimeoutError(TransientError):
+    """No answer in time."""
 
 
-def _rebuild_engine_error(
-    kind: type[EngineError], message: str, is_retryable: bool, retry_after_s: float | None
-) -> EngineError:
-    return kind(message, is_retryable=is_retryable, retry_after_s=retry_after_s)
+class RateLimitedError(TransientError):
+    """The engine allows fewer requests than were sent."""
+
+
+class ServerError(TransientError):
+    """The engine failed at its side, or is overloaded."""
+
+
+class FatalError(EngineError):
+    """No later request will succeed either."""
+
+
+class MisconfiguredError(FatalError):
+    """Wrong key, model or address."""
+
+
+class BadRequestError(FatalError):
+    """The engine does not take requests of this form."""
+
+
+class MalformedAnswerError(FatalError):
+    """The engine answered, but no chat completion."""
+
+
+class NoTokenProbabilitiesError(FatalError):
+    """The engine returned no token probabilities where they were asked for."""
+
+
+class OutageError(FatalError):
+    """Nothing was answered for as long as the policy waits; the message holds the last reason."""
+
+
+class CallFailedError(FatalError):
+    """One call failed again and again while others were answered."""
+
+
+class WorkersFailedError(FatalError):
+    """The workers do not run, or die of the same calls again and again."""
+
+
+class NoEngineError(FatalError):
+    """There is nobody to ask, and the answer is not recorded."""
+
+
+class RefusedRequestError(EngineError):
+    """This request only was refused; the judgment is invalid with `invalid_reason`, the message is its raw reply."""
+
+    invalid_reason: ClassVar[InvalidReason]
+
+
+class PromptTooLongError(RefusedRequestError):
+    """The rendered prompt and its answer do not fit the model's context."""
+
+    invalid_reason = InvalidReason.PROMPT_TOO_LONG

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError, PromptTooLongError
-from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
+from judge_serve.judging.errors import NoTokenProbabilitiesError, RefusedRequestError
+from judge_serve.judging.judgment import AnswerMode, Judgment
 from judge_serve.judging.parsing import Reading, parse_reply, read_expected, storable
 from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import render_messages, reply_schema
+from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
 from judge_serve.judging.task import Item, Task
 from judge_serve.judging.votes import Votes, combine, sample_numbers
 
@@ -102,24 +101,6 @@ class Judge(BaseModel):
         return self
 
 
-class RetryPolicy(BaseModel):
-    """Patience with a failing engine.
-
-    Attributes:
-        attempts: sends of one request before its error is raised.
-        first_wait_s: mean scale of the first wait between two of them; each further wait doubles it.
-        longest_wait_s: bound of a wait; an engine that asks for a longer one raises at once.
-        max_outage_s: how long a pool, which pauses when nothing is answered at all, goes on probing.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    attempts: int = Field(5, ge=1)
-    first_wait_s: float = Field(0.2, ge=0.0)
-    longest_wait_s: float = Field(20.0, ge=0.0)
-    max_outage_s: float = Field(600.0, ge=0.0)
-
-
 def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineRequest:
     """The request of one judge call: identical bytes wherever the same judge meets the same item."""
     messages = tuple(render_messages(judge.task, judge.program, judge.mode, item))
@@ -144,7 +125,7 @@ async def judge_pair(
 ) -> Judgment:
     """One judge call on a query-document pair: render, send, read strictly, record; votes are left to `judge_item`.
 
-    A reply is asked for once; only engine failures are retried, never an unreadable reply.
+    A reply is asked for once; only transient engine failures are retried, never an unreadable reply.
 
     Raises:
         EngineError: the engine did not answer after all attempts; nothing was judged.
@@ -153,23 +134,12 @@ async def judge_pair(
     started = time.perf_counter()
     try:
         reply = await complete_with_retry(engine, request, retry or RetryPolicy())
-    except PromptTooLongError as error:
+    except RefusedRequestError as error:
         reply = EngineReply(text=str(error), finish_reason="refused")
-        reading = Reading(None, None, InvalidReason.PROMPT_TOO_LONG)
-        return _record(judge, item, reply, reading, None, occurrence, time.perf_counter() - started)
+        reading = Reading(None, None, error.invalid_reason)
+        return _record(judge, item, occurrence, reply, reading, time.perf_counter() - started)
     latency_s = time.perf_counter() - started
-    if judge.mode is AnswerMode.EXPECTED and reply.finish_reason != "content_filter":
-        if reply.first_token_logprobs is None:
-            raise EngineError(
-                f"model {judge.model.name!r} returned no token probabilities, which mode 'expected' needs; "
-                "choose mode 'generate' or 'guided' for this endpoint",
-                is_retryable=False,
-            )
-        expected = read_expected(reply.first_token_logprobs, judge.task.scale)
-        reading = Reading(expected.rating, None, expected.invalid_reason)
-        return _record(judge, item, reply, reading, expected.expected_rating, occurrence, latency_s)
-    reading = parse_reply(reply.text, reply.finish_reason, judge.task.scale)
-    return _record(judge, item, reply, reading, None, occurrence, latency_s)
+    return _record(judge, item, occurrence, reply, _read(judge, reply), latency_s)
 
 
 async def judge_item(
@@ -189,48 +159,27 @@ async def judge_item(
     return combine([call.result() for call in calls], judge.votes.combine, judge.task.scale, occurrence)
 
 
-async def complete_with_retry(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
-    """Send a request, again after retryable engine failures, waiting as long as the engine asks (within bounds)."""
-    try:
-        return await engine.complete(request)  # nearly every call ends here; tenacity alone would cost 60 us
-    except EngineError as error:
-        if retry.attempts == 1 or not _is_worth_a_retry(error, retry):
-            raise
-        await asyncio.sleep((error.retry_after_s or 0.0) + random.uniform(0.0, retry.first_wait_s))
-    backoff = wait_random_exponential(multiplier=2 * retry.first_wait_s, max=retry.longest_wait_s)
-
-    def wait_s(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked_s = error.retry_after_s if isinstance(error, EngineError) else None
-        return (asked_s or 0.0) + backoff(state)  # jitter on top: those who were told the same time come apart
-
-    attempts = AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, EngineError) and _is_worth_a_retry(error, retry)),
-        stop=stop_after_attempt(retry.attempts - 1),
-        wait=wait_s,
-        reraise=True,
-    )
-    return await attempts(engine.complete, request)
-
-
-def _is_worth_a_retry(error: EngineError, retry: RetryPolicy) -> bool:
-    return error.is_retryable and (error.retry_after_s or 0.0) <= retry.longest_wait_s
+def _read(judge: Judge, reply: EngineReply) -> Reading:
+    """What the reply says in the judge's answer mode."""
+    scale = judge.task.scale
+    if judge.mode is not AnswerMode.EXPECTED or reply.finish_reason == "content_filter":
+        return parse_reply(reply.text, reply.finish_reason, scale)
+    if reply.first_token_logprobs is None:
+        raise NoTokenProbabilitiesError(
+            f"model {judge.model.name!r} returned no token probabilities, which mode 'expected' needs; "
+            "choose mode 'generate' or 'guided' for this endpoint"
+        )
+    return read_expected(reply.first_token_logprobs, scale)
 
 
 def _record(
-    judge: Judge,
-    item: Item,
-    reply: EngineReply,
-    reading: Reading,
-    expected_rating: float | None,
-    occurrence: int,
-    latency_s: float,
+    judge: Judge, item: Item, occurrence: int, reply: EngineReply, reading: Reading, latency_s: float
 ) -> Judgment:
     return Judgment(
         query_id=item.query_id,
         doc_id=item.doc_id,
         rating=reading.rating,
-        expected_rating=expected_rating,
+        expected_rating=reading.expected_rating,
         explanation=reading.explanation,
         invalid_reason=reading.invalid_reason,
         raw_reply=storable(reply.text),

@@ -29,19 +29,15 @@ _DECODER = json.JSONDecoder(
 
 
 class Reading(NamedTuple):
-    """What a reply says: `rating` and `explanation`, or `invalid_reason`."""
+    """What a reply says: `rating` and `explanation`, or `invalid_reason`.
+
+    Digit probabilities say `expected_rating` and its rounding instead, without an explanation.
+    """
 
     rating: int | None
     explanation: str | None
     invalid_reason: InvalidReason | None
-
-
-class ExpectedReading(NamedTuple):
-    """What digit probabilities say: the expectation and its rounding, or `invalid_reason`."""
-
-    expected_rating: float | None
-    rating: int | None
-    invalid_reason: InvalidReason | None
+    expected_rating: float | None = None
 
 
 class _Object(list[tuple[str, Any]]):
@@ -76,7 +72,7 @@ def parse_reply(reply: str, finish_reason: str, scale: Scale) -> Reading:
     return _read_fields(value, scale)
 
 
-def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> ExpectedReading:
+def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> Reading:
     """Expectation of the rating over the probabilities of the scale's digits in one token position.
 
     Args:
@@ -93,10 +89,10 @@ def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> Ex
             weights[int(digit)] += math.exp(min(logprob, 0.0))  # above 0 only by a broken endpoint: no overflow
     total = sum(weights.values())
     if total <= 0.0:
-        return ExpectedReading(None, None, InvalidReason.OFF_SCALE)
+        return _invalid(InvalidReason.OFF_SCALE)
     expected = sum(rating * weight for rating, weight in weights.items()) / total
     expected = min(max(expected, float(scale.minimum)), float(scale.maximum))
-    return ExpectedReading(expected, scale.nearest(expected), None)
+    return Reading(scale.nearest(expected), None, None, expected)
 
 
 def storable(text: str) -> str:

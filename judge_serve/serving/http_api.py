@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from judge_serve.judging import AnswerMode, EngineError, InvalidReason, Judgment, RefusedInputError, Release
+from judge_serve.judging.errors import TransientError
 from judge_serve.serving.auth import load_api_keys
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ async def _on_bad_request(_request: Request, error: RequestValidationError) -> J
 
 
 async def _on_engine_error(_request: Request, error: EngineError) -> JSONResponse:
-    return problem(503 if error.is_retryable else 502, "the model did not answer", str(error))
+    return problem(503 if isinstance(error, TransientError) else 502, "the model did not answer", str(error))
 
 
 async def _on_batch_error(_request: Request, group: ExceptionGroup[Exception]) -> JSONResponse:

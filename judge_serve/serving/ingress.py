@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 
 from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
 from judge_serve.engines.serve_handle import ServeHandleEngine
-from judge_serve.judging import Engine, EngineError, Item, RefusedInputError, Release, judge_item
+from judge_serve.judging import Engine, Item, RefusedInputError, Release, judge_item
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.serving.http_api import (
     BatchAnswer,
@@ -50,7 +48,7 @@ class JudgeIngress:
     """HTTP front of the judge: CPU only, any number of replicas."""
 
     def __init__(self, **models: DeploymentHandle) -> None:
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, ServeHandleEngine] = {}
         self._handles: dict[str, DeploymentHandle] = {}
         for handle_and_name in models.values():
             name, handle = handle_and_name  # type: ignore[misc]
@@ -133,14 +131,10 @@ class JudgeIngress:
         name = body.get("model")
         if not isinstance(name, str) or name not in self._handles:
             raise HTTPException(404, f"model {name!r} is not served here; GET /v1/models lists what is")
-        handle = self._handles[name]
         if body.get("stream"):
-            events = handle.options(stream=True).stream.remote(body)
+            events = self._handles[name].options(stream=True).stream.remote(body)
             return StreamingResponse(events, media_type="text/event-stream")
-        try:
-            answer = await handle.complete.remote(body)
-        except (RayError, RayServeException) as error:
-            raise EngineError(f"model {name!r} on Ray Serve failed ({type(error).__name__})") from error
+        answer = await self._engines[name].ask(body)
         if "error" in answer:
             raise HTTPException(int(answer["error"]["code"]), str(answer["error"]["message"]))
         return JSONResponse(answer)

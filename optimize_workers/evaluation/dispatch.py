@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from judge_serve.judging.errors import EngineError
-from judge_serve.judging.judge import RetryPolicy
+from judge_serve.judging.errors import CallFailedError, EngineError, OutageError, TransientError, WorkersFailedError
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.retrying import RetryPolicy
 
 MAX_FAILURES = 4  # times one call may fail while others are answered
 MAX_DEATHS = 3  # times a worker may die with one call while nothing of its wave is judged
@@ -128,7 +128,7 @@ class Dispatcher:
                 self.waves[number].arrivals.put(arrived)
 
     def failed(self, call: CallId, error: Exception, judged_when_sent: int) -> None:
-        """A call failed: an engine failure is tried again, unless it is the call's own; anything else is a bug.
+        """A call failed: a transient failure is tried again, unless it is the call's own; any other ends the wave.
 
         Args:
             call: what failed.
@@ -139,7 +139,7 @@ class Dispatcher:
         wave = self.waves.get(call.wave)
         if wave is None:
             return
-        if not isinstance(error, EngineError) or not error.is_retryable:
+        if not isinstance(error, TransientError):
             wave.fail(error)
             return
         if self.num_judged > judged_when_sent:  # others were answered meanwhile
@@ -147,8 +147,8 @@ class Dispatcher:
             if wave.failures[call.place] > MAX_FAILURES:
                 item = wave.calls[call.place].item
                 wave.fail(
-                    EngineError(
-                        f"{error.message}; the judge call for query_id {item.query_id!r}, doc_id {item.doc_id!r} "
+                    CallFailedError(
+                        f"{error}; the judge call for query_id {item.query_id!r}, doc_id {item.doc_id!r} "
                         f"failed {MAX_FAILURES + 1} times while others were answered"
                     )
                 )
@@ -171,7 +171,7 @@ class Dispatcher:
             num_deaths = num_deaths + 1 if judged_then == wave.num_judged else 1
             wave.deaths[call.place] = (num_deaths, wave.num_judged)
             if num_deaths > MAX_DEATHS:
-                wave.fail(EngineError(f"workers died {MAX_DEATHS + 1} times on the same judge calls"))
+                wave.fail(WorkersFailedError(f"workers died {MAX_DEATHS + 1} times on the same judge calls"))
             else:
                 wave.waiting.append(call.place)
 
@@ -185,16 +185,18 @@ class Dispatcher:
     def give_up_if_too_long(self) -> None:
         """End all waves if the outage outlasts the policy, or if no worker comes back."""
         now = self._clock()
+        kind: type[EngineError] = OutageError
         reason = ""
         if self._outage_started is not None and now - self._outage_started >= self._retry.max_outage_s:
             reason = f"no answer for {now - self._outage_started:.0f} s: {self._outage_reason}"
         patience_s = max(self._retry.max_outage_s, WORKER_START_S)
         if self._no_worker_since is not None and now - self._no_worker_since >= patience_s:
+            kind = WorkersFailedError
             reason = f"no worker is running for {now - self._no_worker_since:.0f} s; see the Ray cluster's state"
         if not reason:
             return
         for wave in self.waves.values():
-            wave.fail(EngineError(reason))
+            wave.fail(kind(reason))
         self._outage_started = self._no_worker_since = None
         self._paused_until, self._probe_s = 0.0, FIRST_PROBE_S
 
@@ -215,11 +217,11 @@ class Dispatcher:
             f"giving up after {self._retry.max_outage_s:.0f} s"
         )
 
-    def _pause(self, error: EngineError) -> None:
+    def _pause(self, error: TransientError) -> None:
         if self._outage_started is None:
             self._outage_started = self._clock()
-        self._outage_reason = error.message
-        asked_s = error.retry_after_s or 0.0
+        self._outage_reason = str(error)
+        asked_s = error.retry_after_s
         if self._clock() >= self._paused_until:  # the first of many that fail together doubles the pause, not each
             jittered_s = self._probe_s * random.uniform(0.5, 1.0)
             self._probe_s = min(2 * self._probe_s, max(self._retry.longest_wait_s, FIRST_PROBE_S))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from judge_serve.judging.errors import EngineError
+from judge_serve.judging.errors import EngineError, NoEngineError
 from judge_serve.judging.judge_call import JudgeCall, call_keys
 from judge_serve.judging.judgment import InvalidReason, Judgment
 from optimize_workers.evaluation.layer import Layer, OnDone, all_told
@@ -69,11 +69,11 @@ class Recorded:
 
     def _ask(self, calls: Sequence[JudgeCall], record: OnDone) -> None:
         if self._inner is None:
-            raise EngineError(f"{len(calls)} judgments are not recorded and there is no engine to ask; run it again")
+            raise NoEngineError(f"{len(calls)} judgments are not recorded and there is no engine to ask; run it again")
         try:
             self._inner.judge(calls, record)
         except EngineError as error:
-            raise _with_advice(error) from error
+            raise error.with_advice("what was judged is recorded, the same command goes on from there") from error
 
     def _record(self, keyed: Sequence[tuple[JudgeCall, bytes]], judgments: Sequence[Judgment]) -> None:
         by_revision: dict[str, list[tuple[bytes, Judgment]]] = {}
@@ -105,8 +105,3 @@ def _as_of(call: JudgeCall, judgment: Judgment) -> Judgment:
 def _tell(on_done: OnDone | None, places: Sequence[int], judgments: Sequence[Judgment | None]) -> None:
     if on_done:
         on_done(places, all_told([judgments[place] for place in places]))
-
-
-def _with_advice(error: EngineError) -> EngineError:
-    message = f"{error.message}; what was judged is recorded, the same command goes on from there"
-    return EngineError(message, is_retryable=error.is_retryable, retry_after_s=error.retry_after_s)

@@ -25,10 +25,11 @@ import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from judge_serve.judging.engine import Engine
-from judge_serve.judging.errors import EngineError
-from judge_serve.judging.judge import RetryPolicy, judge_pair
+from judge_serve.judging.errors import EngineError, WorkersFailedError
+from judge_serve.judging.judge import judge_pair
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
+from judge_serve.judging.retrying import RetryPolicy
 from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, Wave
 from optimize_workers.evaluation.layer import OnDone
 
@@ -278,7 +279,7 @@ class WorkerPool:
             self._lose(worker, type(error).__name__)
             self._workers.remove(worker)
             if not self._workers:
-                raise EngineError(f"the workers cannot run: {_last_line(error)}", is_retryable=False) from error
+                raise WorkersFailedError(f"the workers cannot run: {_last_line(error)}") from error
             return
         except RayError as error:
             self._lose(worker, type(error).__name__)

@@ -21,7 +21,15 @@ from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_serving import endpoint_process
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import ServeHandleEngine
-from judge_serve.judging import Engine, EngineError, EngineReply, EngineRequest, PromptTooLongError
+from judge_serve.judging import Engine, EngineError, EngineReply, EngineRequest
+from judge_serve.judging.errors import (
+    EngineTimeoutError,
+    MalformedAnswerError,
+    MisconfiguredError,
+    PromptTooLongError,
+    RateLimitedError,
+    ServerError,
+)
 from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
 from tests.fakes import FakeHandle, ScriptedEngine, rate_three
 
@@ -44,8 +52,9 @@ class Scripted(Arrangement):
     def engine(self, outcome):
         answers = {
             400: PromptTooLongError("too long"),
-            401: EngineError("no", is_retryable=False),
-            503: EngineError("busy"),
+            401: MisconfiguredError("no"),
+            429: RateLimitedError("slow down"),
+            503: ServerError("busy"),
         }
         answer = outcome if isinstance(outcome, EngineReply) else answers[outcome[0]]
         self.made = ScriptedEngine(lambda _request: answer, model="judge-model")
@@ -182,25 +191,28 @@ def test_many_requests_can_run_together(arranged):
 
 
 def test_a_prompt_that_does_not_fit_is_said_so(arranged):
-    with pytest.raises(PromptTooLongError) as caught:
+    with pytest.raises(PromptTooLongError):
         complete(arranged.engine((400, TOO_LONG)))
-    assert not caught.value.is_retryable
 
 
-def test_an_overloaded_model_is_a_passing_failure(arranged):
-    with pytest.raises(EngineError) as caught:
+def test_an_overloaded_model_is_a_failure_at_its_side(arranged):
+    with pytest.raises(ServerError):
         complete(arranged.engine((503, "overloaded")))
-    assert caught.value.is_retryable
-    assert not isinstance(caught.value, PromptTooLongError)
 
 
-def test_a_refused_request_is_a_lasting_failure(arranged):
-    with pytest.raises(EngineError) as caught:
+def test_too_many_requests_are_counted_apart(arranged):
+    with pytest.raises(RateLimitedError):
+        complete(arranged.engine((429, "slow down")))
+
+
+def test_a_refused_key_is_a_wrong_configuration(arranged):
+    with pytest.raises(MisconfiguredError):
         complete(arranged.engine((401, "who are you")))
-    assert not caught.value.is_retryable
 
 
-@pytest.mark.parametrize("outcome", [GOOD, (503, "overloaded"), (401, "who are you"), (400, TOO_LONG)])
+@pytest.mark.parametrize(
+    "outcome", [GOOD, (503, "overloaded"), (429, "slow down"), (401, "who are you"), (400, TOO_LONG)]
+)
 def test_a_request_is_sent_once(arranged, outcome):
     with contextlib.suppress(EngineError):
         complete(arranged.engine(outcome))
@@ -232,9 +244,8 @@ def test_handle_is_sent_the_body_of_a_vllm_model():
 
 
 def test_handle_silence_ends_in_a_time_out():
-    with pytest.raises(EngineError, match="model 'm' on Ray Serve did not answer") as caught:
+    with pytest.raises(EngineTimeoutError, match=r"model 'm' on Ray Serve did not answer in 0\.02 s"):
         ask_handle(completion, delay_s=10.0, timeout_s=0.02)
-    assert caught.value.is_retryable
 
 
 @pytest.mark.parametrize("name", ["RayError", "RayActorError", "BackPressureError", "DeploymentUnavailableError"])
@@ -253,15 +264,13 @@ def test_handle_failures_of_ray_may_pass(name):
         ),
     }
     error = made[name]()
-    with pytest.raises(EngineError, match=rf"model 'm' on Ray Serve failed \({name}\)") as caught:
+    with pytest.raises(ServerError, match=rf"model 'm' on Ray Serve failed \({name}\)"):
         ask_handle(lambda _body: error)
-    assert caught.value.is_retryable
 
 
 def test_handle_answers_that_are_no_completion_are_lasting_failures():
-    with pytest.raises(EngineError, match="without a chat completion") as caught:
+    with pytest.raises(MalformedAnswerError, match="without a chat completion"):
         ask_handle(lambda _body: {})
-    assert not caught.value.is_retryable
 
 
 # --- the scripted engine ---

@@ -21,9 +21,18 @@ from judge_serve.judging import (
     Item,
     Judge,
     Judgment,
-    PromptTooLongError,
     RefusedInputError,
     judge_pair,
+)
+from judge_serve.judging.errors import (
+    EngineTimeoutError,
+    FatalError,
+    MalformedAnswerError,
+    NoTokenProbabilitiesError,
+    PromptTooLongError,
+    RateLimitedError,
+    TransientError,
+    UnreachableError,
 )
 from tests.builders import JUDGE
 from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
@@ -103,27 +112,30 @@ def test_http_never_shows_the_key(endpoint, answer, caplog):
 
 def test_http_429_may_pass_and_says_how_long_to_wait(endpoint):
     error = failure(endpoint, Answer(b"slow down", 429, {"retry-after": "2.5"}))
-    assert (error.is_retryable, error.retry_after_s) == (True, 2.5)
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after_s == 2.5
     assert "answered 429: slow down" in str(error)
 
 
 @pytest.mark.parametrize(
-    ("header", "wait_s"), [("0", 0.0), ("-3", 0.0), ("nan", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)]
+    ("header", "wait_s"), [("0", 0.0), ("-3", 0.0), ("nan", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), ("", 0.0)]
 )
 def test_http_reads_retry_after_without_trusting_it(endpoint, header, wait_s):
-    assert failure(endpoint, Answer(b"", 503, {"retry-after": header})).retry_after_s == wait_s
+    error = failure(endpoint, Answer(b"", 503, {"retry-after": header}))
+    assert isinstance(error, TransientError)
+    assert error.retry_after_s == wait_s
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_http_failures_of_the_server_may_pass(endpoint, status):
     error = failure(endpoint, Answer(b"oops", status))
-    assert error.is_retryable
-    assert error.retry_after_s is None
+    assert isinstance(error, TransientError)
+    assert error.retry_after_s == 0.0
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 413, 422, 501])
 def test_http_refusals_do_not_pass(endpoint, status):
-    assert not failure(endpoint, Answer(b"no", status)).is_retryable
+    assert isinstance(failure(endpoint, Answer(b"no", status)), FatalError)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -150,24 +162,24 @@ def test_http_context_error_is_found_behind_a_long_preamble(endpoint):
 
 def test_http_nobody_listening_may_pass(endpoint):
     endpoint.close()
-    with pytest.raises(EngineError, match=r"cannot reach endpoint .*\(ConnectError\); check the address") as caught:
+    with pytest.raises(UnreachableError, match=r"cannot reach endpoint .*\(ConnectError\); check the address"):
         complete(HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m")))
-    assert caught.value.is_retryable
 
 
 def test_http_silence_ends_in_a_time_out(endpoint):
     error = failure(endpoint, Answer(b"{}", delay_s=10.0), timeout_s=0.05)
-    assert "ReadTimeout" in str(error)
-    assert error.is_retryable
+    assert isinstance(error, EngineTimeoutError)
+    assert str(error) == f"endpoint {endpoint.url} did not answer in 0.05 s (ReadTimeout)"
 
 
 def test_http_hanging_up_early_may_pass(endpoint):
     error = failure(endpoint, Answer(b"{", headers={"content-length": "10", "connection": "close"}))
-    assert error.is_retryable
+    assert isinstance(error, UnreachableError)
 
 
 def test_http_a_garbled_encoding_may_pass(endpoint):
     error = failure(endpoint, Answer(b"no gzip", headers={"content-encoding": "gzip"}))
+    assert isinstance(error, UnreachableError)
     assert "DecodingError" in str(error)
 
 
@@ -177,14 +189,14 @@ def test_http_a_garbled_encoding_may_pass(endpoint):
 def test_http_an_answer_that_is_not_json_is_a_lasting_failure(endpoint, body):
     error = failure(endpoint, Answer(body))
     assert "answered 200 without JSON; check the address" in str(error)
-    assert not error.is_retryable
+    assert isinstance(error, MalformedAnswerError)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"4", b'"text"', b'{"choices": []}', b'{"choices": [null]}'])
 def test_http_json_that_is_no_completion_is_a_lasting_failure(endpoint, body):
     error = failure(endpoint, Answer(body))
     assert "answered without a chat completion" in str(error)
-    assert not error.is_retryable
+    assert isinstance(error, MalformedAnswerError)
 
 
 # --- expected mode over HTTP ---
@@ -205,9 +217,8 @@ def test_an_endpoint_without_token_probabilities_cannot_judge_in_expected_mode(e
     choice = {"message": {"content": "4"}, "finish_reason": "stop", "logprobs": logprobs}
     endpoint.answer = Answer(json.dumps({"choices": [choice]}).encode())
     judge = JUDGE.model_copy(update={"mode": AnswerMode.EXPECTED})
-    with pytest.raises(EngineError, match="returned no token probabilities, which mode 'expected' needs") as caught:
+    with pytest.raises(NoTokenProbabilitiesError, match="no token probabilities, which mode 'expected' needs"):
         judge_over_http(endpoint, judge)
-    assert not caught.value.is_retryable
     assert len(endpoint.received) == 1
 
 

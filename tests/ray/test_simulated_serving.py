@@ -12,7 +12,8 @@ from cluster.endpoint.lifecycle import INGRESS, LOOPBACK, free_port
 from judge_serve.catalogue.served_model import deployment_name
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine
-from judge_serve.judging import EngineError, EngineRequest, ModelIdentity, Release
+from judge_serve.judging import EngineRequest, ModelIdentity, Release
+from judge_serve.judging.errors import RateLimitedError
 from tests.builders import JUDGE
 
 pytestmark = pytest.mark.ray
@@ -61,11 +62,11 @@ def test_the_deployment_answers_over_http_as_the_engine_does(url):
 
 def test_an_outage_commanded_over_the_handle_meets_callers_of_both_doors(url):
     handle().fail.remote({"calls": 60, "status": 429, "retry_after_s": 1.5}).result()
-    with pytest.raises(EngineError, match="answered 429: simulated outage"):
+    with pytest.raises(RateLimitedError, match="answered 429: simulated outage"):
         replies(connect_serve_engine(APP, deployment_name("m"), "m"))
-    with pytest.raises(EngineError, match="answered 429") as caught:
+    with pytest.raises(RateLimitedError, match="answered 429") as caught:
         replies(HttpEngine(HttpEngineConfig(base_url=f"{url}/v1", model="m")))
-    assert (caught.value.is_retryable, caught.value.retry_after_s) == (True, 1.5)
+    assert caught.value.retry_after_s == 1.5
     handle().recover.remote().result()
     assert httpx.get(f"{url}/v1/models").status_code == 200
     assert len(replies(connect_serve_engine(APP, deployment_name("m"), "m"))) == len(REQUESTS)

@@ -13,7 +13,8 @@ from cluster.endpoint.lifecycle import LOOPBACK, free_port
 from judge_serve.catalogue.served_model import deployment_name
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine
-from judge_serve.judging import EngineError, RetryPolicy
+from judge_serve.judging import RetryPolicy
+from judge_serve.judging.errors import OutageError
 from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evaluation.watched import Watched
 from optimize_workers.ledger import Ledger
@@ -92,7 +93,7 @@ def test_a_wave_that_failed_in_an_outage_goes_on_from_what_is_recorded(pool, tmp
     workers = pool(partial(SimulatedEngine, config), retry=RetryPolicy(attempts=1, max_outage_s=1.0))
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     watcher = Disturber(lambda: write_outage(outage, Outage()))
-    with pytest.raises(EngineError, match=r"no answer for .* what was judged is recorded"):
+    with pytest.raises(OutageError, match=r"no answer for .* what was judged is recorded"):
         Watched(Recorded(workers, ledger), watcher).judge(CALLS)
     outage.unlink()
     ledger.flush()

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.outages import Outage, write_outage
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
-from judge_serve.judging import EngineError, Item, RetryPolicy, judge_pair
+from judge_serve.judging import Item, RetryPolicy, judge_pair
+from judge_serve.judging.errors import MisconfiguredError, RateLimitedError, ServerError
 from judge_serve.judging.judge import build_request
 from tests.builders import JUDGE
 from tests.virtual_time import run_in_virtual_time
@@ -116,19 +117,29 @@ def test_calls_served_and_failed_are_counted():
     engine = SimulatedEngine(SimulatedEngineConfig())
     engine.fail_next(2)
     for _ in range(2):
-        with pytest.raises(EngineError):
+        with pytest.raises(ServerError):
             ask_once(engine)
     ask_once(engine)
     assert (engine.served, engine.failed) == (1, 2)
 
 
-@pytest.mark.parametrize(("status", "is_retryable"), [(503, True), (429, True), (401, False), (500, True)])
-def test_an_outage_is_the_error_of_an_endpoint_with_that_status(status, is_retryable):
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(503, ServerError), (429, RateLimitedError), (401, MisconfiguredError), (500, ServerError)],
+)
+def test_an_outage_is_the_error_of_an_endpoint_with_that_status(status, kind):
     engine = SimulatedEngine(SimulatedEngineConfig(model="m"))
-    engine.fail_next(1, status, retry_after_s=2.5)
-    with pytest.raises(EngineError, match=f"simulated engine 'm' answered {status}: simulated outage") as caught:
+    engine.fail_next(1, status)
+    with pytest.raises(kind, match=f"simulated engine 'm' answered {status}: simulated outage"):
         ask_once(engine)
-    assert (caught.value.is_retryable, caught.value.retry_after_s) == (is_retryable, 2.5)
+
+
+def test_an_outage_says_how_long_to_wait():
+    engine = SimulatedEngine(SimulatedEngineConfig())
+    engine.fail_next(1, 429, retry_after_s=2.5)
+    with pytest.raises(RateLimitedError) as caught:
+        ask_once(engine)
+    assert caught.value.retry_after_s == 2.5
 
 
 def test_an_outage_ends_after_its_seconds():
@@ -136,7 +147,7 @@ def test_an_outage_ends_after_its_seconds():
     engine = SimulatedEngine(SimulatedEngineConfig(), clock=lambda: now[0])
     engine.fail_for(5.0)
     now[0] = 104.9
-    with pytest.raises(EngineError):
+    with pytest.raises(ServerError):
         ask_once(engine)
     now[0] = 105.0
     assert ask_once(engine).text
@@ -160,7 +171,7 @@ def test_requests_in_a_slot_and_in_line_meet_an_outage_too():
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         return [type(outcome) for outcome in outcomes], loop.time() - 1_000.0
 
-    assert run_in_virtual_time(struck()) == ([EngineError] * 3, 10.0)
+    assert run_in_virtual_time(struck()) == ([ServerError] * 3, 10.0)
 
 
 def test_requests_in_line_outlast_a_short_outage():
@@ -181,7 +192,7 @@ def test_an_outage_file_fails_every_request_while_it_exists(tmp_path):
     assert ask_once(engine).text
     write_outage(file, Outage(status=429, retry_after_s=1.5))
     for _ in range(2):
-        with pytest.raises(EngineError, match="answered 429") as caught:
+        with pytest.raises(RateLimitedError, match="answered 429") as caught:
             ask_once(engine)
         assert caught.value.retry_after_s == 1.5
     file.unlink()

@@ -14,7 +14,8 @@ from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_serving import OutageOrder, SimulatedModel, build_api, endpoint_process
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.wire import from_chat_body, to_chat_body
-from judge_serve.judging import EngineError, EngineRequest
+from judge_serve.judging import EngineRequest
+from judge_serve.judging.errors import RateLimitedError
 
 CONFIG = SimulatedEngineConfig(model="m", seed=5, malformed_rate=0.3)
 REQUESTS = [EngineRequest(({"role": "user", "content": f"item {number}"},), 64) for number in range(20)]
@@ -169,9 +170,9 @@ def test_an_outage_reaches_a_process_through_its_file(tmp_path):
             finally:
                 await engine.close()
 
-        with pytest.raises(EngineError, match="answered 429") as caught:
+        with pytest.raises(RateLimitedError, match="answered 429") as caught:
             asyncio.run(ask())
-        assert (caught.value.is_retryable, caught.value.retry_after_s) == (True, 1.5)
+        assert caught.value.retry_after_s == 1.5
         file.unlink()
         assert asyncio.run(ask()).text
 

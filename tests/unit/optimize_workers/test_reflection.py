@@ -3,7 +3,8 @@
 import pytest
 
 from judge_serve.catalogue.entries import Prices
-from judge_serve.judging import EngineError, EngineReply, ModelIdentity, RetryPolicy
+from judge_serve.judging import EngineReply, ModelIdentity, RetryPolicy
+from judge_serve.judging.errors import MisconfiguredError, OutageError, RateLimitedError, ServerError
 from optimize_workers.evaluation.budget import Budget, BudgetExceededError
 from optimize_workers.reflection import ReflectionModel, Reflector, complete_patiently
 from tests.builders import make_example, make_examples
@@ -96,22 +97,22 @@ def patient(answers, waits=None, **policy):
 
 def test_an_outage_of_the_reflection_model_is_waited_out():
     waits = []
-    reply, waited_s = patient([EngineError("busy")] * 3 + ["text"], waits)
+    reply, waited_s = patient([ServerError("busy")] * 3 + ["text"], waits)
     assert reply == "text"
     assert 0.5 + 1 + 2 <= waited_s <= 1 + 2 + 4
     assert "the reflection model gives no answer" in waits[0] and "busy" in waits[0]
 
 
 def test_as_long_as_the_model_asks():
-    _, waited_s = patient([EngineError("busy", retry_after_s=50.0), "text"])
+    _, waited_s = patient([RateLimitedError("busy", retry_after_s=50.0), "text"])
     assert waited_s >= 50.0
 
 
 def test_a_long_outage_ends_with_its_reason():
-    with pytest.raises(EngineError, match=r"no answer for \d+ s: down"):
-        patient([EngineError("down")] * 1_000, max_outage_s=60.0)
+    with pytest.raises(OutageError, match=r"no answer for \d+ s: down"):
+        patient([ServerError("down")] * 1_000, max_outage_s=60.0)
 
 
 def test_an_error_that_no_wait_mends_is_raised_at_once():
-    with pytest.raises(EngineError, match="bad key"):
-        patient([EngineError("bad key", is_retryable=False), "text"])
+    with pytest.raises(MisconfiguredError, match="bad key"):
+        patient([MisconfiguredError("bad key"), "text"])

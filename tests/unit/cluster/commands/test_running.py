@@ -5,7 +5,7 @@ from click.exceptions import Exit
 
 from cluster.commands.running import Command, run_command
 from cluster.runs.config import CommandConfig
-from judge_serve.judging.errors import EngineError
+from judge_serve.judging.errors import OutageError
 
 
 def ended_by(run):
@@ -25,7 +25,7 @@ def interrupted_while_cleaning_up_raises(error):
     return run
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError("journal.lock"), EngineError("gone")])
+@pytest.mark.parametrize("error", [FileNotFoundError("journal.lock"), OutageError("gone")])
 def test_an_error_of_cleaning_up_after_ctrl_c_is_an_interruption(error, capsys):
     assert ended_by(interrupted_while_cleaning_up_raises(error)) == 130
     assert "interrupted" in capsys.readouterr().err

@@ -9,19 +9,24 @@ import pytest
 from judge_serve.judging import (
     AnswerMode,
     Demonstration,
-    EngineError,
     EngineReply,
     InvalidReason,
     Item,
     Judge,
     ModelIdentity,
     Program,
-    PromptTooLongError,
     RetryPolicy,
     Sampling,
     Scale,
     Task,
     judge_pair,
+)
+from judge_serve.judging.errors import (
+    MisconfiguredError,
+    NoTokenProbabilitiesError,
+    PromptTooLongError,
+    RateLimitedError,
+    ServerError,
 )
 from judge_serve.judging.judge import build_request
 from tests.fakes import ScriptedEngine, json_reply
@@ -81,27 +86,27 @@ def test_a_raw_reply_can_always_be_stored():
 
 
 def test_a_passing_failure_is_retried():
-    engine = ScriptedEngine([EngineError("busy"), EngineError("busy"), json_reply(2)])
+    engine = ScriptedEngine([ServerError("busy"), ServerError("busy"), json_reply(2)])
     assert run(engine).rating == 2
     assert engine.calls == 3
 
 
 def test_every_attempt_sends_the_same_request():
-    engine = ScriptedEngine([EngineError("busy"), json_reply(2)])
+    engine = ScriptedEngine([ServerError("busy"), json_reply(2)])
     run(engine)
     assert engine.requests[0] == engine.requests[1]
 
 
 def test_a_lasting_failure_is_raised_after_all_attempts():
-    engine = ScriptedEngine([EngineError(f"busy {number}") for number in range(5)])
-    with pytest.raises(EngineError, match="busy 2"):
+    engine = ScriptedEngine([ServerError(f"busy {number}") for number in range(5)])
+    with pytest.raises(ServerError, match="busy 2"):
         run(engine)
     assert engine.calls == 3
 
 
 def test_a_failure_that_cannot_pass_is_not_retried():
-    engine = ScriptedEngine([EngineError("bad key", is_retryable=False), json_reply(5)])
-    with pytest.raises(EngineError, match="bad key"):
+    engine = ScriptedEngine([MisconfiguredError("bad key"), json_reply(5)])
+    with pytest.raises(MisconfiguredError, match="bad key"):
         run(engine)
     assert engine.calls == 1
 
@@ -121,19 +126,19 @@ def seconds_until(engine, retry):
 
 
 def test_retry_waits_as_long_as_the_engine_asks():
-    engine = ScriptedEngine([EngineError("busy", retry_after_s=0.1), json_reply(1)])
+    engine = ScriptedEngine([RateLimitedError("busy", retry_after_s=0.1), json_reply(1)])
     assert seconds_until(engine, RetryPolicy(first_wait_s=0.0, longest_wait_s=1.0)) >= 0.099
 
 
 def test_an_engine_that_asks_for_a_longer_wait_than_the_policy_raises_at_once():
-    engine = ScriptedEngine([EngineError("busy", retry_after_s=3_600.0), json_reply(1)])
-    with pytest.raises(EngineError, match="busy") as caught:
+    engine = ScriptedEngine([RateLimitedError("busy", retry_after_s=3_600.0), json_reply(1)])
+    with pytest.raises(RateLimitedError, match="busy") as caught:
         run(engine, retry=RetryPolicy(first_wait_s=0.0, longest_wait_s=0.01))
     assert (caught.value.retry_after_s, engine.calls) == (3_600.0, 1)
 
 
 def test_latency_includes_the_waits():
-    engine = ScriptedEngine([EngineError("busy", retry_after_s=0.05), json_reply(1)])
+    engine = ScriptedEngine([RateLimitedError("busy", retry_after_s=0.05), json_reply(1)])
     assert run(engine).latency_s >= 0.049
 
 
@@ -173,9 +178,8 @@ def test_expected_mode_without_a_digit_is_off_scale():
 
 def test_expected_mode_fails_loudly_without_probabilities():
     engine = ScriptedEngine(["4", "4"])
-    with pytest.raises(EngineError, match=r"model 'm' returned no token probabilities.*choose mode") as caught:
+    with pytest.raises(NoTokenProbabilitiesError, match=r"model 'm' returned no token probabilities.*choose mode"):
         run(engine, AnswerMode.EXPECTED)
-    assert not caught.value.is_retryable
     assert engine.calls == 1
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from judge_serve.judging import InvalidReason, Scale
-from judge_serve.judging.parsing import parse_reply, storable
+from judge_serve.judging.parsing import Reading, parse_reply, storable
 from tests.fakes import json_reply
 
 SCALE = Scale()
@@ -45,7 +45,7 @@ def reason(reply, finish_reason="stop"):
     ],
 )
 def test_white_space_and_one_code_fence_are_allowed(reply):
-    assert read(reply) == (4, "on topic", None)
+    assert read(reply) == Reading(4, "on topic", None)
 
 
 @pytest.mark.parametrize("rating", [1, 2, 3, 4, 5])
@@ -81,7 +81,7 @@ def test_escaped_field_names_are_the_same_names():
     ],
 )
 def test_what_no_database_can_store_is_replaced_in_the_explanation(escaped, kept):
-    assert read(f'{{"rating": 4, "explanation": "{escaped}"}}') == (4, kept, None)
+    assert read(f'{{"rating": 4, "explanation": "{escaped}"}}') == Reading(4, kept, None)
 
 
 # --- every reason ---
@@ -311,7 +311,7 @@ def test_a_json_value_is_read_only_if_it_is_exactly_the_schema(value):
 )
 def test_every_valid_object_is_read_however_it_is_written(rating, explanation, ensure_ascii, indent, frame):
     written = json.dumps({"rating": rating, "explanation": explanation}, ensure_ascii=ensure_ascii, indent=indent)
-    assert read(frame.replace("{}", written)) == (rating, storable(explanation).strip(), None)
+    assert read(frame.replace("{}", written)) == Reading(rating, storable(explanation).strip(), None)
 
 
 @given(st.integers().filter(lambda number: number not in SCALE.ratings))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge_serve.judging import InvalidReason, Scale
-from judge_serve.judging.parsing import read_expected
+from judge_serve.judging.parsing import Reading, read_expected
 
 SCALE = Scale()
 GOOD = '{"rating": 4, "explanation": "on topic"}'
@@ -42,7 +42,7 @@ def test_every_spelling_of_a_digit_adds_to_it_wherever_it_stands():
 def test_a_token_that_merges_digits_is_no_digit():
     """ "44" and "4.5" may begin with a 4, but say another number."""
     merged = log(("44", 0.3), ("4.", 0.2), ("45", 0.1), ("12", 0.2), ("2", 0.2))
-    assert read_expected(merged, SCALE) == (2.0, 2, None)
+    assert read_expected(merged, SCALE) == Reading(2, None, None, expected_rating=2.0)
 
 
 def test_digits_beyond_the_alternatives_that_an_engine_returns_count_as_impossible():
@@ -67,7 +67,7 @@ def test_tokens_that_are_no_digit_of_the_scale_are_left_out(token):
     "alternatives", [[], [("six", -0.1)], [("7", 0.0)], [("4", -math.inf)], [("4", math.nan)], [("4", -9_999.0)]]
 )
 def test_no_digit_of_the_scale_is_off_scale(alternatives):
-    assert read_expected(alternatives, SCALE) == (None, None, InvalidReason.OFF_SCALE)
+    assert read_expected(alternatives, SCALE) == Reading(None, None, InvalidReason.OFF_SCALE)
 
 
 def test_log_probabilities_above_zero_do_not_overflow():
@@ -84,4 +84,4 @@ def test_expected_rating_is_on_the_scale_or_off_scale_is_said(alternatives):
         assert SCALE.holds(reading.expected_rating)
         assert reading.rating == SCALE.nearest(reading.expected_rating)
     else:
-        assert reading == (None, None, InvalidReason.OFF_SCALE)
+        assert reading == Reading(None, None, InvalidReason.OFF_SCALE)

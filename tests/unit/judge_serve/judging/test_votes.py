@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from judge_serve.judging import (
     AnswerMode,
     Combine,
-    EngineError,
     InvalidReason,
     Judge,
     JudgeFile,
@@ -20,7 +19,8 @@ from judge_serve.judging import (
     Votes,
     judge_item,
 )
-from judge_serve.judging.judge import RetryPolicy
+from judge_serve.judging.errors import ServerError
+from judge_serve.judging.retrying import RetryPolicy
 from judge_serve.judging.votes import combine, sample_numbers
 from tests.builders import JUDGE, SCALE, make_example, make_judgment
 from tests.fakes import ScriptedEngine, json_reply
@@ -139,8 +139,8 @@ def test_an_item_is_judged_once_without_votes():
 
 
 def test_an_engine_that_fails_one_sample_fails_as_one_call_does():
-    engine = ScriptedEngine([json_reply(1), EngineError("down"), json_reply(4)])
-    with pytest.raises(EngineError, match="down"):
+    engine = ScriptedEngine([json_reply(1), ServerError("down"), json_reply(4)])
+    with pytest.raises(ServerError, match="down"):
         asyncio.run(judge_item(VOTING, ITEM, engine, retry=RetryPolicy(attempts=1)))
 
 

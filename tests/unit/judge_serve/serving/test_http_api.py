@@ -5,7 +5,8 @@ import os
 import pytest
 from ray.exceptions import RayActorError
 
-from judge_serve.judging import AnswerMode, EngineError, Release
+from judge_serve.judging import AnswerMode, Release
+from judge_serve.judging.errors import FatalError, TransientError
 from judge_serve.serving.auth import VARIABLE
 from tests.unit.judge_serve.serving.desk import (
     MODEL,
@@ -217,10 +218,10 @@ def test_a_batch_holds_1_to_1000_items(count):
     assert response.json()["errors"][0]["field"] == "body.items"
 
 
-@pytest.mark.parametrize(("is_retryable", "status"), [(True, 503), (False, 502)])
-def test_an_engine_error_says_whether_to_come_back(is_retryable, status):
+@pytest.mark.parametrize(("kind", "status"), [(TransientError, 503), (FatalError, 502)])
+def test_an_engine_error_says_whether_to_come_back(kind, status):
     async def fail() -> None:
-        raise EngineError("busy", is_retryable=is_retryable)
+        raise kind("busy")
 
     desk = Desk()
     desk.app.add_api_route("/fail", fail)

@@ -2,13 +2,22 @@
 
 import pytest
 
-from judge_serve.judging import EngineError, RetryPolicy
+from judge_serve.judging import RetryPolicy
+from judge_serve.judging.errors import (
+    CallFailedError,
+    MisconfiguredError,
+    OutageError,
+    PromptTooLongError,
+    RateLimitedError,
+    UnreachableError,
+    WorkersFailedError,
+)
 from judge_serve.judging.judge_call import JudgeCall
 from optimize_workers.evaluation.dispatch import FIRST_PROBE_S, MAX_DEATHS, MAX_FAILURES, CallId, Dispatcher, Wave
 from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
 
 OTHER = JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate it well."})})
-DOWN = EngineError("cannot reach the model")
+DOWN = UnreachableError("cannot reach the model")
 
 
 class Clock:
@@ -145,7 +154,7 @@ def test_calls_that_fail_together_lengthen_the_pause_once(dispatcher):
 
 def test_a_pause_is_as_long_as_the_engine_asks(dispatcher, clock):
     open_wave(dispatcher)
-    fail(dispatcher, dispatcher.take(1), EngineError("busy", retry_after_s=30.0))
+    fail(dispatcher, dispatcher.take(1), RateLimitedError("busy", retry_after_s=30.0))
     clock.now += 29.0
     assert dispatcher.take(1) == []
     clock.now += 1.0
@@ -161,7 +170,9 @@ def test_a_long_outage_ends_all_waves_with_its_reason(dispatcher, clock):
     assert all(not arrivals(wave) for wave in waves)
     clock.now += 1.0
     dispatcher.give_up_if_too_long()
-    assert [str(error_of(wave)) for wave in waves] == ["no answer for 100 s: cannot reach the model"] * 2
+    errors = [error_of(wave) for wave in waves]
+    assert [str(error) for error in errors] == ["no answer for 100 s: cannot reach the model"] * 2
+    assert [type(error) for error in errors] == [OutageError] * 2
 
 
 def test_an_answer_ends_the_outage(dispatcher, clock):
@@ -186,6 +197,7 @@ def test_a_call_that_fails_while_others_are_answered_ends_its_wave_and_is_named(
             judge(dispatcher, [call for call in taken if call != poison])
         if poison in taken:
             dispatcher.failed(poison, DOWN, sent_at)
+    assert isinstance(ended[0].error, CallFailedError)
     assert "query_id 'train-q0', doc_id 'train-d0' failed 5 times while others were answered" in str(ended[0].error)
 
 
@@ -197,7 +209,9 @@ def test_calls_that_fail_in_an_outage_are_not_blamed(dispatcher, clock):
     assert arrivals(wave) == []
 
 
-@pytest.mark.parametrize("error", [EngineError("bad key", is_retryable=False), KeyError("our own bug")])
+@pytest.mark.parametrize(
+    "error", [MisconfiguredError("bad key"), PromptTooLongError("9000 tokens"), KeyError("our own bug")]
+)
 def test_an_error_that_no_retry_mends_ends_the_wave_at_once(dispatcher, error):
     wave = open_wave(dispatcher)
     others = open_wave(dispatcher, 2)
@@ -220,7 +234,9 @@ def test_workers_may_take_a_minute_to_come_back(clock):
     assert "no worker is running for 59 s" in dispatcher.status()
     clock.now += 1.0
     dispatcher.give_up_if_too_long()
-    assert "no worker is running for 60 s" in str(error_of(wave))
+    error = error_of(wave)
+    assert isinstance(error, WorkersFailedError)
+    assert "no worker is running for 60 s" in str(error)
 
 
 def test_a_worker_that_came_back_ends_the_wait(dispatcher, clock):
@@ -253,4 +269,6 @@ def test_calls_that_kill_workers_end_their_wave(dispatcher):
     wave = open_wave(dispatcher, size=1)
     for _ in range(MAX_DEATHS + 1):
         dispatcher.lost(dispatcher.take(1))
-    assert str(error_of(wave)) == "workers died 4 times on the same judge calls"
+    error = error_of(wave)
+    assert isinstance(error, WorkersFailedError)
+    assert str(error) == "workers died 4 times on the same judge calls"

@@ -3,7 +3,8 @@
 import pytest
 
 from judge_serve.catalogue.entries import Prices
-from judge_serve.judging import EngineError, EngineReply, Judge, PromptTooLongError, Sampling, Votes
+from judge_serve.judging import EngineError, EngineReply, Judge, Sampling, Votes
+from judge_serve.judging.errors import MisconfiguredError, NoEngineError, PromptTooLongError
 from judge_serve.judging.judge_call import JudgeCall, calls_of
 from optimize_workers.evaluation.budget import Budget, BudgetExceededError
 from optimize_workers.evaluation.budgeted import Budgeted
@@ -101,7 +102,7 @@ def test_a_judgment_of_the_same_prompt_carries_the_program_that_was_asked_for():
 
 def test_a_prompt_that_was_too_long_is_asked_again():
     store = MemoryStore()
-    engine, _, layers = stack_on(lambda _: PromptTooLongError("too long", is_retryable=False), store=store)
+    engine, _, layers = stack_on(lambda _: PromptTooLongError("too long"), store=store)
     layers.judge(CALLS[:1])
     layers.judge(CALLS[:1])
     assert engine.calls == 2
@@ -109,8 +110,8 @@ def test_a_prompt_that_was_too_long_is_asked_again():
 
 
 def test_a_failed_wave_says_that_what_was_judged_is_kept():
-    _, _, layers = stack_on(lambda _: EngineError("down", is_retryable=False), store=MemoryStore())
-    with pytest.raises(EngineError, match="down; what was judged is recorded, the same command goes on"):
+    _, _, layers = stack_on(lambda _: MisconfiguredError("down"), store=MemoryStore())
+    with pytest.raises(MisconfiguredError, match="down; what was judged is recorded, the same command goes on"):
         layers.judge(CALLS)
 
 
@@ -120,7 +121,7 @@ def test_without_an_engine_recorded_judgments_are_answered_and_others_are_an_err
     assert are_recorded(CALLS[:5], store) and not are_recorded(CALLS, store)
     alone = Recorded(None, store)
     assert len(alone.judge(CALLS[:5])) == 5
-    with pytest.raises(EngineError, match="5 judgments are not recorded"):
+    with pytest.raises(NoEngineError, match="5 judgments are not recorded"):
         alone.judge(CALLS)
 
 
@@ -207,7 +208,7 @@ class Halting:
 
     def judge(self, calls, on_done=None):
         self._pool.judge(calls[: self._num_judged], on_done)
-        raise EngineError("down", is_retryable=False)
+        raise MisconfiguredError("down")
 
 
 def test_an_engine_that_fails_costs_what_it_judged_and_no_more():

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from judge_serve.judging import EngineError, EngineReply, Program, Sampling
+from judge_serve.judging import EngineReply, Program, Sampling
+from judge_serve.judging.errors import OutageError
 from judge_serve.judging.rendering import render_system
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.evaluation.budgeted import Budgeted
@@ -263,8 +264,8 @@ def lines_of(found):
 def test_a_killed_search_resumes_to_the_same_result_and_pays_only_for_what_is_missing(num_calls):
     whole = choose(study_of())
     store = MemoryStore()
-    broken = fails_after(num_calls, rate, EngineError("down"))
-    with pytest.raises(EngineError):
+    broken = fails_after(num_calls, rate, OutageError("down"))
+    with pytest.raises(OutageError):
         choose(with_store(study_of(), broken, store))
     for thread in threading.enumerate():
         if thread.name.startswith("bullets"):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from judge_serve.judging import EngineError
+from judge_serve.judging.errors import OutageError
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.optimizers.gepa.revision import extract_text
 from optimize_workers.optimizers.gepa.search import BROOD, MAX_FRUITLESS_PROPOSALS, MINIBATCH, GepaOptimizer
@@ -18,7 +18,7 @@ from tests.unit.optimize_workers.optimizers.searches import DATA, fails_after, g
 
 LARGER = OptimizationData(train=make_examples(40), val=make_examples(60, "val"))
 BETTER = "Rate by the evidence that a document states."
-OUTAGE = EngineError("the engine is down", is_retryable=False)
+OUTAGE = OutageError("the engine is down")
 
 
 def better_with_evidence(request):
@@ -145,7 +145,7 @@ def test_repeating_the_text_is_no_proposal():
 @pytest.mark.parametrize("num_calls", [0, 3, 12, 17, 30])
 def test_an_outage_of_the_engine_raises_and_scores_nothing(num_calls):
     study = make_study(fails_after(num_calls, better_with_evidence, OUTAGE), reflect=propose_better)
-    with pytest.raises(EngineError, match="the engine is down"):
+    with pytest.raises(OutageError, match="the engine is down"):
         run(study)
     assert sum(trial.n for trial in study.trials) <= num_calls
     assert all(trial.validity == 1.0 for trial in study.trials)
@@ -155,7 +155,7 @@ def test_an_outage_of_the_reflection_model_raises():
     def reflect(prompt):
         raise OUTAGE
 
-    with pytest.raises(EngineError, match="the engine is down"):
+    with pytest.raises(OutageError, match="the engine is down"):
         run(make_study(better_with_evidence, reflect=reflect))
 
 

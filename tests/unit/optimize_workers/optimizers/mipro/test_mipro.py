@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from judge_serve.judging import AnswerMode, EngineError, EngineReply
+from judge_serve.judging import AnswerMode, EngineReply
+from judge_serve.judging.errors import OutageError
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.optimizers.mipro.instructions import fixed_variants
 from optimize_workers.optimizers.mipro.search import MiproOptimizer, MiproPlan, plan_budget
@@ -32,7 +33,7 @@ from tests.unit.optimize_workers.optimizers.searches import (
     readable_with_demonstrations,
 )
 
-OUTAGE = EngineError("the engine is down", is_retryable=False)
+OUTAGE = OutageError("the engine is down")
 
 
 def run(study):
@@ -114,7 +115,7 @@ def test_unreadable_replies_lower_their_own_examples_only():
 @pytest.mark.parametrize("num_calls", [0, 5, 12, 40])
 def test_an_outage_of_the_engine_raises_and_scores_nothing(num_calls):
     study = weak(fails_after(num_calls, rate_well, OUTAGE))
-    with pytest.raises(EngineError, match="the engine is down"):
+    with pytest.raises(OutageError, match="the engine is down"):
         run(study)
     assert all(trial.calls <= num_calls and trial.score == 1.0 for trial in study.trials)
 
@@ -303,7 +304,7 @@ def test_an_outage_of_the_reflection_model_raises():
         raise OUTAGE
 
     study = make_study(rate_well, reflect=reflect)
-    with pytest.raises(EngineError, match="the engine is down"):
+    with pytest.raises(OutageError, match="the engine is down"):
         run(study)
     assert {trial.origin.get("stage", "baseline") for trial in study.trials} <= {"baseline", "demonstrations"}
 
@@ -317,7 +318,7 @@ def test_an_outage_that_passes_raises_too():
             raise error
         return propose(prompt)
 
-    with pytest.raises(EngineError, match="the engine is down"):
+    with pytest.raises(OutageError, match="the engine is down"):
         run(make_study(rate_well, reflect=reflect))
 
 

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from judge_serve.judging import AnswerMode, EngineError
+from judge_serve.judging import AnswerMode
+from judge_serve.judging.errors import OutageError
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.guardrails import Refusal
 from optimize_workers.optimizers.mipro.instructions import (
@@ -129,9 +130,9 @@ def test_batches_are_looked_at_at_once_and_so_are_proposals():
 
 def test_an_outage_raises():
     def reflect(prompt):
-        raise EngineError("the engine is down", is_retryable=False)
+        raise OutageError("the engine is down")
 
-    with pytest.raises(EngineError, match="the engine is down"):
+    with pytest.raises(OutageError, match="the engine is down"):
         propose(reflect)
 
 
