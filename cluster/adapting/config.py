@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from cluster.endpoint.judges import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
+from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
 from cluster.runs.config import SPLIT_PATTERN, RunConfig
 from judge_serve.catalogue.entries import EMBEDDED, Prices, prices_of
 from judge_serve.judging.judgment import AnswerMode

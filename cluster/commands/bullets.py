@@ -31,7 +31,8 @@ def ablate(
 ) -> None:
     """Effect of each bullet of a release, held against the release without it."""
     from cluster.commands.tables import ablation_table
-    from cluster.measuring.ablation import AblateConfig, run_ablate
+    from cluster.measuring.ablation import run_ablate
+    from cluster.measuring.config import AblateConfig
 
     flags = {"data": data, "release": release, "model": model, "split": split, "limit": limit}
     run_command(AblateConfig, flags, config, dry_run, as_json, run_ablate, ablation_table)
@@ -43,7 +44,8 @@ def list_bullets(
 ) -> None:
     """The bullets that people accepted or imported."""
     from cluster.commands.tables import bullets_table
-    from cluster.library.bullets import LibraryConfig, run_list
+    from cluster.library.bullets import run_list
+    from cluster.library.config import LibraryConfig
 
     flags = {"all_splits": all_splits or None}
     run_command(LibraryConfig, flags, config, dry_run, as_json, run_list, bullets_table)
@@ -59,7 +61,8 @@ def export(
 ) -> None:
     """Write the bullets to a file, those that say the same once."""
     from cluster.commands.tables import plain_table
-    from cluster.library.bullets import ExportBulletsConfig, run_export
+    from cluster.library.bullets import run_export
+    from cluster.library.config import ExportBulletsConfig
 
     flags = {"path": path, "all_splits": all_splits or None}
     run_command(ExportBulletsConfig, flags, config, dry_run, as_json, run_export, plain_table)
@@ -74,7 +77,8 @@ def import_bullets(
 ) -> None:
     """Take the bullets of a file into the library."""
     from cluster.commands.tables import plain_table
-    from cluster.library.bullets import ImportBulletsConfig, run_import
+    from cluster.library.bullets import run_import
+    from cluster.library.config import ImportBulletsConfig
 
     run_command(ImportBulletsConfig, {"path": path}, config, dry_run, as_json, run_import, plain_table)
 
@@ -88,7 +92,8 @@ def remove(
 ) -> None:
     """Take bullets out of the library; accepting or importing them again brings them back."""
     from cluster.commands.tables import removed_table
-    from cluster.library.bullets import RemoveBulletsConfig, run_remove
+    from cluster.library.bullets import run_remove
+    from cluster.library.config import RemoveBulletsConfig
 
     run_command(RemoveBulletsConfig, {"ids": ids or None}, config, dry_run, as_json, run_remove, removed_table)
 
@@ -105,7 +110,8 @@ def distill(
 ) -> None:
     """Propose bullets made of a run's explanations; people accept them on the review page."""
     from cluster.commands.tables import distilled_table
-    from cluster.library.distill import DistillConfig, run_distill
+    from cluster.library.config import DistillConfig
+    from cluster.library.distill import run_distill
 
     flags: dict[str, Any] = {"run": run, "reflection_model": reflection_model, "labels": labels or None, "limit": limit}
     run_command(DistillConfig, flags, config, dry_run, as_json, run_distill, distilled_table)

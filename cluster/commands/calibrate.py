@@ -36,7 +36,7 @@ def calibrate(
     dry_run: DryRun = False,
 ) -> None:
     """Fit a calibration on the training split, prove it on the test split, register the calibrated release."""
-    from cluster.adapting.calibrate import run_calibrate
+    from cluster.adapting.calibration import run_calibrate
     from cluster.adapting.config import CalibrateConfig
     from cluster.commands.tables import calibrate_table
 

@@ -21,9 +21,9 @@ from cluster.commands.releases import releases_app
 from cluster.commands.report import report
 from cluster.commands.review import review
 from cluster.commands.running import EXIT_FAILED, AsJson, ConfigFile, DryRun, Resume, run_command
-from cluster.endpoint.deploy import DeployConfig, ServeConfig
+from cluster.endpoint.config import DeployConfig, ServeConfig
 from cluster.endpoint.lifecycle import prepare_ray_environment
-from cluster.labeling.bulk import LabelConfig
+from cluster.labeling.config import LabelConfig
 from cluster.progress import Progress
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.judgment import AnswerMode
@@ -115,7 +115,7 @@ def evaluate(
     dry_run: DryRun = False,
 ) -> None:
     """Measure one judge on one split."""
-    from cluster.adapting.optimize import run_evaluate
+    from cluster.adapting.evaluate import run_evaluate
     from cluster.commands.tables import evaluate_table
 
     flags: dict[str, Any] = {
@@ -195,7 +195,7 @@ def serve(
 ) -> None:
     """Serve a judge over HTTP until Ctrl-C; the champion where none is named."""
     from cluster.commands.tables import plain_table
-    from cluster.endpoint.deploy import run_serve
+    from cluster.endpoint.serve import run_serve
 
     flags: dict[str, Any] = {
         "release": release,
@@ -240,7 +240,7 @@ def rollback(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun
 def status(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
     """What runs, and what the registry calls champion."""
     from cluster.commands.tables import status_table
-    from cluster.endpoint.deploy import run_status
+    from cluster.endpoint.status import run_status
 
     run_command(CommandConfig, {}, config, dry_run, as_json, lambda *_: run_status(), status_table)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster.commands.running import EXIT_GATE, AsJson, ConfigFile, DryRun, Resume, run_command
-from cluster.gating.gate import GateRunConfig
+from cluster.gating.config import GateRunConfig
 
 
 def gate(

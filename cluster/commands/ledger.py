@@ -53,7 +53,7 @@ class ForgetConfig(CommandConfig):
 def stats(as_json: AsJson = False, config: ConfigFile = None, dry_run: DryRun = False) -> None:
     """What the ledger holds: judgments, tokens, reflections, runs, size."""
     from cluster.commands.tables import ledger_table
-    from cluster.machine.stores import open_ledger
+    from cluster.runs.run import open_ledger
 
     def run(_config: CommandConfig, _progress: Progress) -> dict[str, Any]:
         with open_ledger() as ledger:
@@ -72,7 +72,7 @@ def prune(
 ) -> None:
     """Delete judgments and reflections of a certain age; what is asked again is judged again."""
     from cluster.commands.tables import plain_table
-    from cluster.machine.stores import open_ledger
+    from cluster.runs.run import open_ledger
 
     def run(config: PruneConfig, _progress: Progress) -> dict[str, Any]:
         before = datetime.now(UTC) - age_of(config.older_than)
@@ -104,8 +104,8 @@ def forget(
 ) -> None:
     """Delete a document's texts from the ledger and the folders of its runs."""
     from cluster.commands.tables import forget_table
-    from cluster.machine.stores import open_ledger
     from cluster.runs.forgetting import forget_document
+    from cluster.runs.run import open_ledger
     from judge_serve.serving.home import home
 
     def run(config: ForgetConfig, _progress: Progress) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def age_of(text: str) -> timedelta:
 
 
 def _export(config: ExportConfig, _progress: Progress) -> dict[str, Any]:
-    from cluster.machine.stores import open_ledger
+    from cluster.runs.run import open_ledger
 
     path = config.path
     if path.suffix != ".parquet":

@@ -37,7 +37,8 @@ def show(
 ) -> None:
     """One release: its judge, evidence, gate results and overrides."""
     from cluster.commands.release_tables import release_table
-    from cluster.registry.listing import ShowReleaseConfig, run_show_release
+    from cluster.registry.config import ShowReleaseConfig
+    from cluster.registry.listing import run_show_release
 
     flags: dict[str, Any] = {"release": release, "card": card or None}
     run_command(ShowReleaseConfig, flags, config, dry_run, as_json, run_show_release, release_table)
@@ -53,7 +54,8 @@ def diff(
 ) -> None:
     """What differs between two releases, prompts word by word."""
     from cluster.commands.release_tables import difference_table
-    from cluster.registry.listing import DiffReleasesConfig, run_diff_releases
+    from cluster.registry.config import DiffReleasesConfig
+    from cluster.registry.listing import run_diff_releases
 
     flags = {"first": first, "second": second}
     run_command(DiffReleasesConfig, flags, config, dry_run, as_json, run_diff_releases, difference_table)
@@ -69,7 +71,8 @@ def export(
 ) -> None:
     """Write a release with its gate result to a file, for `releases import` elsewhere."""
     from cluster.commands.tables import plain_table
-    from cluster.registry.moving import ExportReleaseConfig, run_export_release
+    from cluster.registry.config import ExportReleaseConfig
+    from cluster.registry.moving import run_export_release
 
     flags: dict[str, Any] = {"release": release, "out": out}
     run_command(ExportReleaseConfig, flags, config, dry_run, as_json, run_export_release, plain_table)
@@ -84,6 +87,7 @@ def import_release(
 ) -> None:
     """Register the release of a file, its gate result marked as imported."""
     from cluster.commands.tables import plain_table
-    from cluster.registry.moving import ImportReleaseConfig, run_import_release
+    from cluster.registry.config import ImportReleaseConfig
+    from cluster.registry.moving import run_import_release
 
     run_command(ImportReleaseConfig, {"path": path}, config, dry_run, as_json, run_import_release, plain_table)

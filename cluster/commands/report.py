@@ -35,7 +35,7 @@ def report(
 
 def run_report(config: ReportConfig, progress: Progress) -> dict[str, Any]:
     """Read the run back and write its report; returns where it is and its size in bytes."""
-    from cluster.report.html import write_report
+    from cluster.report import write_report
     from cluster.runs.folder import RunFolder
 
     try:

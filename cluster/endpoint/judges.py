@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from pydantic import model_validator
-
+from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
 from cluster.endpoint.models import ModelChoice, resolve_model
-from cluster.registry.store import resolve_release
-from cluster.runs.config import CommandConfig
+from cluster.registry import resolve_release
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge_file import load_judge_file
-from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.release import Release
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-DEFAULT_JUDGE = EXAMPLES / "judge.toml"
-DEFAULT_MODE = AnswerMode.GENERATE
-
-
-class JudgeChoice(CommandConfig):
-    """A judge by `release`, or by `judge` file, `model` and `mode` (the shipped judge on the embedded model).
-
-    Beside a release, `model` only says where its model is; `judge` and `mode` are part of the release.
-    """
-
-    release: str | None = None
-    model: str | None = None
-    judge: Path | None = None
-    mode: AnswerMode | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return fill_in_judge(values)
-
-
-def fill_in_judge(values: dict[str, Any]) -> dict[str, Any]:
-    """The shipped judge on the embedded model where no release is named.
-
-    Raises: ValueError if a release is given with what it holds.
-    """
-    if values.get("release") is None:
-        return {"model": EMBEDDED, "judge": DEFAULT_JUDGE, "mode": DEFAULT_MODE, **values}
-    given = [f"--{key}" for key in ("judge", "mode") if values.get(key) is not None]
-    if given:
-        raise ValueError(f"{' and '.join(given)} cannot be given beside --release, which holds them")
-    return values
 
 
 def judge_to_run(config: JudgeChoice) -> tuple[Release, ModelChoice]:

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from cluster.endpoint.models import resolve_model
-from cluster.endpoint.session import REFLECTION_MAX_TOKENS
+from cluster.endpoint.writer import open_writer
 from cluster.library.bullets import TRAIN
-from cluster.library.writer import open_writer
-from cluster.machine.stores import open_ledger
+from cluster.library.config import DistillConfig
 from cluster.progress import Progress
-from cluster.review.desk import guard_of
-from cluster.runs.config import CommandConfig
 from cluster.runs.recorded import LEARNING_SPLITS, RecordedRun, read_run
+from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.disagreement import compare_pairs, sample_disagreements
@@ -38,15 +33,6 @@ from optimize_workers.library.reviews import (
 from optimize_workers.reflection import Reflector
 
 
-class DistillConfig(CommandConfig):
-    """Config of `bullets distill`; `labels` takes in the labels' own reasons, of `limit` disagreements at most."""
-
-    run: Path
-    reflection_model: str | None = None
-    labels: bool = False
-    limit: int = Field(50, ge=1)
-
-
 def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
     """Make bullets of a run's explanations and propose them for review; nothing is accepted by that."""
     run = read_run(config.run, None, LEARNING_SPLITS)
@@ -59,7 +45,7 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
                 f"'relevance-judge review {config.run}', or take the labels' own by --labels"
             )
         now = datetime.now(UTC)
-        task, guard = run.judge.task, guard_of(run)
+        task, guard = run.judge.task, run.guard
         if choice is None or choice.is_weak_writer:
             found = f"{choice.identity.name} cannot write bullets" if choice else "no --reflection-model was named"
             progress.note(f"{found}: reviewers' lines are taken as they are, reasons of labels are not")
@@ -72,7 +58,7 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
                 reflect = Reflector(
                     complete,
                     choice.identity,
-                    max_tokens=REFLECTION_MAX_TOKENS,
+                    max_tokens=choice.reflection_max_tokens,
                     examples=_shown(run.examples, explained),
                     store=ledger,
                 )

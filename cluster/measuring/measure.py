@@ -1,20 +1,31 @@
-"""Measuring one judge on one split: judgments, figures and their place in `result.json`."""
+"""Measuring one judge on one split: judgments, figures and their place in `result.json`.
+
+All that judges examples outside of a search goes through `Measurer.answer`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cluster.endpoint.models import ModelChoice
+from cluster.endpoint.session import open_session
 from cluster.progress import Progress
 from judge_serve.judging.judge import Judge
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
 from judge_serve.judging.votes import sample_numbers
+from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset
-from optimize_workers.evaluation.plane import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool
+from optimize_workers.evaluation.plane import Counts, EvaluationPlane, JudgeCall, JudgmentStore, Pool, are_recorded
 from optimize_workers.statistics.metrics import Figures, measure
+
+# name, release id, judgments and examples, as `RunFolder.write_judgments` takes them
+JudgedGroup = tuple[str, str, Sequence[Judgment], Sequence[Example]]
 
 
 class Measured(NamedTuple):
@@ -26,6 +37,10 @@ class Measured(NamedTuple):
     figures: Figures
     wall_s: float
     counts: Counts | None = None  # of the judge calls behind the judgments; None where each is one call
+
+    def group(self, name: str) -> JudgedGroup:
+        """For the run's `judgments.parquet`; `name` is the column `arm`."""
+        return name, self.release.id, self.judgments, self.examples
 
     def as_dict(self, dataset: Dataset, split: str) -> dict[str, Any]:
         """The contract's `result.json` of `evaluate`."""
@@ -48,48 +63,63 @@ class Measured(NamedTuple):
         }
 
 
-def measure_judge(
-    release: Release,
-    examples: Sequence[Example],
-    pool: Pool | None,
-    progress: Progress,
-    title: str,
-    store: JudgmentStore | None = None,
-) -> Measured:
-    """Judge all examples once, those in the store at no cost, and take the figures.
+@dataclass(frozen=True)
+class Measurer:
+    """What measures judges of one model.
 
-    `pool` may be None where the store holds them all.
+    Attributes:
+        pool: carries judge calls out; None where the store holds them all.
+        store: answers what it holds at no cost, records the rest; None asks everything.
+        progress: told what goes on.
     """
-    started = time.perf_counter()
-    judgments, counts = judge_examples(release, examples, pool, progress, title, store)
-    wall_s = time.perf_counter() - started
-    figures = measure(judgments, examples, release.judge.task.scale)
-    progress.note(summary_line(figures))
-    return Measured(release, examples, judgments, figures, wall_s, counts)
+
+    pool: Pool | None
+    store: JudgmentStore | None
+    progress: Progress
+
+    def answer(self, judge: Judge, calls: Sequence[JudgeCall], title: str) -> tuple[list[Judgment], Counts]:
+        """What a judge answers to calls, in their order, votes combined and not calibrated; and what that cost."""
+        self.progress.phase(title, len(calls) * len(sample_numbers(judge.votes)))
+        plane = EvaluationPlane(judge, self.pool, store=self.store, watcher=self.progress)
+        return plane.answer(calls), plane.counts
+
+    def judge(self, release: Release, examples: Sequence[Example], title: str) -> tuple[list[Judgment], Counts]:
+        """Judgments of all examples, in their order, and what they cost."""
+        judged, counts = self.answer(release.judge, calls_of(release.judge, examples), title)
+        return [release.calibrated(judgment) for judgment in judged], counts
+
+    def measure(self, release: Release, examples: Sequence[Example], title: str) -> Measured:
+        """Judge all examples once and take the figures."""
+        started = time.perf_counter()
+        judgments, counts = self.judge(release, examples, title)
+        wall_s = time.perf_counter() - started
+        figures = measure(judgments, examples, release.judge.task.scale)
+        self.progress.note(summary_line(figures))
+        return Measured(release, examples, judgments, figures, wall_s, counts)
+
+    def remeasure(self, release: Release, measured: Measured) -> Measured:
+        """A release that differs in its calibration only from a measured one, which has none; asks nobody."""
+        judgments = [release.calibrated(judgment) for judgment in measured.judgments]
+        figures = measure(judgments, measured.examples, release.judge.task.scale)
+        self.progress.note(f"calibrated: {summary_line(figures)}")
+        return measured._replace(release=release, judgments=judgments, figures=figures)
 
 
-def remeasure(release: Release, measured: Measured, progress: Progress) -> Measured:
-    """A release that differs from a measured one, which has no calibration, in its calibration only; asks nobody."""
-    judgments = [release.calibrated(judgment) for judgment in measured.judgments]
-    figures = measure(judgments, measured.examples, release.judge.task.scale)
-    progress.note(f"calibrated: {summary_line(figures)}")
-    return measured._replace(release=release, judgments=judgments, figures=figures)
+@contextmanager
+def open_measurer(
+    choice: ModelChoice, store: JudgmentStore, progress: Progress, *needed: tuple[Judge, Sequence[JudgeCall]]
+) -> Iterator[Measurer]:
+    """What measures judges of a model; the model is not started where the store answers all that is `needed`."""
+    with ExitStack() as stack:
+        pool: Pool | None = None
+        if not all(are_recorded(calls, judge, store) for judge, calls in needed):
+            pool = stack.enter_context(open_session(choice, home(), progress)).pool
+        yield Measurer(pool, store, progress)
 
 
-def judge_examples(
-    release: Release,
-    examples: Sequence[Example],
-    pool: Pool | None,
-    progress: Progress,
-    title: str,
-    store: JudgmentStore | None = None,
-) -> tuple[list[Judgment], Counts]:
-    """Judgments of all examples, in their order, and what they cost; see `measure_judge`."""
-    judge: Judge = release.judge
-    progress.phase(title, len(examples) * len(sample_numbers(judge.votes)))
-    plane = EvaluationPlane(judge, pool, store=store, watcher=progress)
-    judged = plane.answer([JudgeCall(judge.program, example) for example in examples])
-    return [release.calibrated(judgment) for judgment in judged], plane.counts
+def calls_of(judge: Judge, examples: Sequence[Example], occurrence: int = 0) -> list[JudgeCall]:
+    """The judge calls of examples."""
+    return [JudgeCall(judge.program, example, occurrence) for example in examples]
 
 
 def summary_line(figures: Figures) -> str:

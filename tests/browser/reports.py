@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 from cluster.report.html import REPORT, write_report
 from cluster.runs.folder import RunFolder
 from judge_serve.judging import Example, Judgment, Program, load_judge_file

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 from cluster.review.desk import Desk, Written
 from cluster.review.serving import serve_page
 from cluster.runs.recorded import read_run

@@ -20,7 +20,7 @@ import pytest
 
 from benchmarks.simulated_engine import Effect, SimulatedEngineConfig
 from benchmarks.simulated_serving import endpoint_process
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 
 pytestmark = pytest.mark.ray
 CONFIG = SimulatedEngineConfig(

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 from judge_serve.judging import AnswerMode, load_judge_file
 from judge_serve.judging.rendering import render_messages
 from optimize_workers.dataset.splits import load_dataset, load_items

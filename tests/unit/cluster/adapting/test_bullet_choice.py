@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from cluster.adapting.bullet_choice import keep_offered, library_bullets, offered_bullets, without_held_out
 from cluster.commands.cli import app
 from cluster.commands.running import EXIT_REFUSED
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 from cluster.runs.folder import RunFolder
 from judge_serve.judging import RefusedInputError
 from judge_serve.judging.content_key import digest_of_text

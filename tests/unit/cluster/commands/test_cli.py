@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cluster.commands.cli import app
 from cluster.commands.running import EXIT_FAILED, EXIT_REFUSED
-from cluster.endpoint.judges import EXAMPLES
+from cluster.endpoint.config import EXAMPLES
 from cluster.endpoint.state import ServeState, started_at, write_state
 from judge_serve.catalogue.served_model import ServedModel
 

@@ -6,9 +6,8 @@ import pytest
 
 from cluster.adapting.config import EvaluateConfig, OptimizeConfig
 from cluster.commands.running import build_config
-from cluster.endpoint.deploy import DeployConfig, ServeConfig
-from cluster.endpoint.judges import EXAMPLES
-from cluster.labeling.bulk import LabelConfig
+from cluster.endpoint.config import EXAMPLES, DeployConfig, ServeConfig
+from cluster.labeling.config import LabelConfig
 from judge_serve.judging import AnswerMode, RefusedInputError
 
 EVALUATE = {"data": "data.jsonl", "out": "out/run"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.endpoint.judges import EXAMPLES as FOLDER
+from cluster.endpoint.config import EXAMPLES as FOLDER
 from judge_serve.judging import Scale, load_judge_file
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.guardrails import GROWTH_ALLOWANCE_CHARS, MAX_GROWTH, MIN_BOUND_CHARS, REASONS, Guardrails

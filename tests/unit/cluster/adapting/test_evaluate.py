@@ -5,11 +5,11 @@ import json
 import pytest
 
 from cluster.adapting.config import EvaluateConfig
-from cluster.adapting.optimize import run_evaluate
+from cluster.adapting.evaluate import run_evaluate
 from cluster.commands.tables import evaluate_table, optimize_table
 from cluster.endpoint.judges import judge_to_run
-from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
+from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evaluation.plane import EvaluationPlane, JudgeCall
