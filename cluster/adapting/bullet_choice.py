@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cluster.library.bullets import accepted_bullets
-from cluster.machine.stores import open_ledger
 from cluster.runs.folder import OFFERED_BULLETS, RunFolder
+from cluster.runs.run import open_ledger
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.dataset.splits import ID_CHARS, Dataset

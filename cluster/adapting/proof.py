@@ -2,125 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from cluster.adapting.calibration import Calibrating, calibration_as_dict, evidence_of, measure_applied
+from cluster.adapting.adaptation import Adaptation
+from cluster.adapting.calibration import TrainFit, calibration_as_dict, evidence_of, measure_applied
+from cluster.adapting.evidence import Proof, with_evidence
 from cluster.adapting.search import Search
 from cluster.adapting.waterfall import HeldOutStep, measure_steps
-from cluster.endpoint.session import Session
-from cluster.measuring.measure import Measured, measure_judge
-from cluster.progress import Progress
-from cluster.runs.folder import RunFolder
-from judge_serve.judging.judge import Judge
+from cluster.measuring.measure import Measured
+from cluster.runs.run import count_opening
 from judge_serve.judging.program import Program
 from judge_serve.judging.release import Release
-from optimize_workers.dataset.splits import Dataset, draw_examples
+from judge_serve.judging.task import Example
+from optimize_workers.dataset.splits import draw_examples
 from optimize_workers.evidence.diff_budget import changed_outside_bullets
-from optimize_workers.evidence.gate.check import GateResult, check_gate
-from optimize_workers.evidence.gate.config import GateConfig
+from optimize_workers.evidence.gate.check import check_gate
 from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
-from optimize_workers.ledger import Ledger
-from optimize_workers.statistics.comparison import Comparison, compare
-
-
-class Proof(NamedTuple):
-    """Baseline and winner measured under the same conditions on held-out examples.
-
-    `overspent` is what a choice of bullets changed beside them, `calibration` what a calibration of the winner did.
-    """
-
-    baseline: Measured
-    winner: Measured
-    comparison: Comparison
-    gate: GateResult
-    test_openings: int
-    steps: Sequence[HeldOutStep] = ()
-    overspent: str | None = None
-    calibration: dict[str, Any] | None = None
+from optimize_workers.statistics.comparison import compare
 
 
 def prove(
-    judge: Judge,
-    search: Search,
-    dataset: Dataset,
-    session: Session,
-    ledger: Ledger,
-    folder: RunFolder,
-    progress: Progress,
-    limit: int,
-    made_by: dict[str, Any],
-    calibrating: Calibrating | None = None,
-    rules: GateConfig | None = None,
+    adaptation: Adaptation, search: Search, made_by: dict[str, Any], calibration_of_winner: TrainFit | None = None
 ) -> Proof:
     """Open the test split and compare the baseline with the winner of a search on it.
 
-    `limit` is how many examples at most, 0 takes all; `made_by` is what the release says of its search;
-    `calibrating` is the winner's calibration, fitted before; `rules` are limits of the gate other than the usual ones.
+    `made_by` is what the release says of its search; the calibration was fitted before.
     """
-    name = judge.task.name
-    test = dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, "optimize", str(folder.path)))
-    openings = ledger.count_test_openings(dataset.fingerprint)
-    examples = draw_examples(test, limit or None)
-    if len(examples) < len(test):
-        progress.note(f"comparing on {len(examples)} of {len(test)} held-out test examples; --limit 0 takes all")
-    first = Release(name=name, judge=judge)
-    second = Release(
-        name=name, judge=judge.model_copy(update={"program": search.study.winner}), parents=(first.digest,)
-    )
-    title = f"baseline on {len(examples)} held-out test examples"
-    baseline = measure_judge(first, examples, session.pool, progress, title, ledger)
+    judge, config, measurer = adaptation.judge, adaptation.config, adaptation.measurer
+    openings, examples = _open_test(adaptation)
+    first = Release(name=judge.task.name, judge=judge)
+    second = _child_of(first, search.study.winner)
+    baseline = measurer.measure(first, examples, f"baseline on {len(examples)} held-out test examples")
     if second.judge == first.judge:
-        progress.note("the search found nothing better than the baseline; the winner is the baseline")
-        winner = baseline
+        measurer.progress.note("the search found nothing better than the baseline; the winner is the baseline")
+        plain = baseline
     else:
-        title = f"winner on the same {len(examples)} test examples"
-        winner = measure_judge(second, examples, session.pool, progress, title, ledger)
-    plain, calibration = winner, None
-    if calibrating is not None:
-        winner = measure_applied(calibrating, plain, progress)
-        calibration = calibration_as_dict(calibrating, plain, winner)
-        made_by = {**made_by, "calibration": evidence_of(calibrating.fitted)}
+        plain = measurer.measure(second, examples, f"winner on the same {len(examples)} test examples")
+    winner, calibration = plain, None
+    if calibration_of_winner is not None:
+        winner = measure_applied(calibration_of_winner, plain, measurer)
+        calibration = calibration_as_dict(calibration_of_winner, plain, winner)
+        made_by = {**made_by, "calibration": evidence_of(calibration_of_winner.fitted)}
     compared = compare(baseline.judgments, winner.judgments, examples, judge.task.scale)
-
-    def measure_step(number: int, program: Program) -> Measured:
-        release = Release(name=name, judge=judge.model_copy(update={"program": program}), parents=(first.digest,))
-        return measure_judge(release, examples, session.pool, progress, f"step {number} on the same examples", ledger)
-
     selection = search.study.selection
-    steps = measure_steps(selection.steps if selection else (), (baseline, plain), measure_step, judge.task.scale)
+    steps = _steps_of(adaptation, search, baseline, plain)
     overspent = changed_outside_bullets(judge, second.judge) if selection else None
     texts = TextFindings(search.refusal, overspent, no_guardrails="")
     if selection:
         texts = replace(texts, no_diff_budget="")
     held_out = HeldOut(examples, winner.judgments, baseline.judgments, judge.task.scale)
-    gate = check_gate(GateEvidence(winner.figures, compared, held_out, texts=texts), rules)
-    proven = with_evidence(winner, baseline, compared, dataset, made_by)
+    gate = check_gate(GateEvidence(winner.figures, compared, held_out, texts=texts), config.rules)
+    proven = with_evidence(winner, baseline, compared, adaptation.dataset, made_by)
     return Proof(baseline, proven, compared, gate, openings, steps, overspent, calibration)
 
 
-def with_evidence(
-    winner: Measured, baseline: Measured, compared: Comparison, dataset: Dataset, search: dict[str, Any]
-) -> Measured:
-    """The winner with its release carrying the evidence: data, search, both judges' figures, their comparison."""
-    evidence = {
-        "dataset": {
-            "fingerprint": dataset.fingerprint,
-            "split": "test",
-            "n": len(winner.examples),
-            "sizes": {split: len(examples) for split, examples in dataset.by_split.items()},
-        },
-        **search,
-        "baseline": _evidence_of(baseline),
-        "winner": _evidence_of(winner),
-        "comparison": compared.as_dict(),
-    }
-    return winner._replace(release=winner.release.model_copy(update={"evidence": evidence}))
+def _open_test(adaptation: Adaptation) -> tuple[int, tuple[Example, ...]]:
+    """How often the split was opened, this time counted, and the examples to compare on."""
+    run, dataset, limit = adaptation.run, adaptation.dataset, adaptation.config.limit
+    openings = count_opening(dataset, "test", run.ledger, "optimize", str(run.folder.path))
+    test = dataset.by_split["test"]
+    examples = draw_examples(test, limit or None)
+    if len(examples) < len(test):
+        run.progress.note(f"comparing on {len(examples)} of {len(test)} held-out test examples; --limit 0 takes all")
+    return openings, examples
 
 
-def _evidence_of(measured: Measured) -> dict[str, Any]:
-    figures = measured.figures.as_dict()
-    errors = ("n", "valid", "invalid", "nmse", "nmse_ci95", "nmse_valid", "nmse_constant")
-    kept = (*errors, "skill", "skill_ci95", "qwk", "bias")
-    return {key: figures[key] for key in kept}
+def _child_of(first: Release, program: Program) -> Release:
+    judge = first.judge.model_copy(update={"program": program})
+    return Release(name=first.name, judge=judge, parents=(first.digest,))
+
+
+def _steps_of(adaptation: Adaptation, search: Search, baseline: Measured, plain: Measured) -> list[HeldOutStep]:
+    """The steps of a choice of bullets on the same examples; none of another search."""
+
+    def measure_step(number: int, program: Program) -> Measured:
+        release = _child_of(baseline.release, program)
+        return adaptation.measurer.measure(release, baseline.examples, f"step {number} on the same examples")
+
+    selection = search.study.selection
+    scale = adaptation.judge.task.scale
+    return measure_steps(selection.steps if selection else (), (baseline, plain), measure_step, scale)

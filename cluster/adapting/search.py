@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from cluster.adapting.adaptation import Adaptation
 from cluster.adapting.bullet_choice import without_held_out
 from cluster.adapting.config import OptimizeConfig
-from cluster.endpoint.session import Session
-from cluster.machine.stores import study_journal
-from cluster.progress import Progress
-from cluster.runs.folder import RunFolder
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge import Judge
 from judge_serve.judging.task import Example
-from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evaluation.budget import Budget
 from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.guardrails import Refusal
-from optimize_workers.ledger import Ledger
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.optimizers import OPTIMIZERS
 from optimize_workers.optimizers.bullets.search import BulletOptimizer
@@ -55,24 +49,17 @@ class Search(NamedTuple):
     refusal: Refusal | None = None
 
 
-def run_search(
-    judge: Judge,
-    dataset: Dataset,
-    session: Session,
-    ledger: Ledger,
-    folder: RunFolder,
-    progress: Progress,
-    config: OptimizeConfig,
-    bullets: Sequence[Bullet] = (),
-) -> Search:
+def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search:
     """Search on train and val; the test split stays closed.
 
     `bullets` are what a search that only chooses them chooses from.
     """
+    judge, dataset, session = adaptation.judge, adaptation.dataset, adaptation.session
+    run, config = adaptation.run, adaptation.config
     data = dataset.for_optimizers(judge.program.demonstrations)
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
     prices = config.prices_of(judge.model.name)
-    watched = Watched(Recorded(session.pool, ledger), progress)
+    watched = Watched(Recorded(session.pool, run.ledger), run.progress)
     reflect = Reflector(
         ReflectionModel(
             session.complete_reflection,
@@ -82,37 +69,38 @@ def run_search(
         ),
         seed=config.seed,
         examples=[*dataset.by_split["train"], *data.val],  # with what the judge's own demonstrations show
-        store=ledger,
+        store=run.ledger,
         budget=budget,
     )
     bullets, held_out = without_held_out(bullets, dataset)
     study = Study(
         judge=judge,
         data=data,
-        judging=Budgeted(watched, budget, prices=prices, watcher=progress),
+        judging=Budgeted(watched, budget, prices=prices, watcher=run.progress),
         seed=config.seed,
         reflect=reflect,
         can_propose=session.can_propose,
         bullets=bullets,
-        on_trial=_trial_recorder(folder, progress, budget),
-        on_refusal=lambda refusal: folder.append_line("candidates.jsonl", refusal),
-        on_stage=lambda stage: progress.note(f"done: {stage}; {budget.used}/{budget.total} calls"),
-        journal=study_journal(folder.path),
+        on_trial=_trial_recorder(adaptation, budget),
+        on_refusal=lambda refusal: run.folder.append_line("candidates.jsonl", refusal),
+        on_stage=lambda stage: run.progress.note(f"done: {stage}; {budget.used}/{budget.total} calls"),
+        journal=run.study_journal,
     )
-    progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
+    run.progress.phase(f"optimizing with {config.optimizer}, at most {config.budget} judge calls", config.budget)
     for bullet, reason in held_out:
         study.refuse(reason, {"optimizer": BULLETS, "bullet": bullet.id, "text": bullet.text})
     found = _optimizer_of(config).run(study)
     if not any(trial.is_full for trial in found.trials):
         raise RefusedInputError("the budget ended before the baseline was measured; raise --max-tokens or --max-usd")
     spending = Spending(watched.counts, reflect.num_asked, reflect.num_cached)
-    _note_search(found, budget, spending, progress)
+    _note_search(adaptation, found, budget, spending)
     tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)
     validation = Validation(study.validation_examples(tried.n), 100.0 * (1.0 - tried.score))
     return Search(found, budget, spending, validation, study.guard.explain(found.winner.instruction))
 
 
-def _note_search(found: StudyResult, budget: Budget, spending: Spending, progress: Progress) -> None:
+def _note_search(adaptation: Adaptation, found: StudyResult, budget: Budget, spending: Spending) -> None:
+    progress = adaptation.run.progress
     progress.note(
         f"{len(found.trials)} trials, {budget.used} judge calls, {spending.judging.cached} of them answered by the "
         f"ledger; refused proposals: {found.refusals or 'none'}; calls saved by racing: {found.calls_saved}"
@@ -132,11 +120,13 @@ def _optimizer_of(config: OptimizeConfig) -> Optimizer:
     return OPTIMIZERS[config.optimizer]()
 
 
-def _trial_recorder(folder: RunFolder, progress: Progress, budget: Budget) -> Callable[[Trial], None]:
+def _trial_recorder(adaptation: Adaptation, budget: Budget) -> Callable[[Trial], None]:
+    run = adaptation.run
+
     def record(trial: Trial) -> None:
-        folder.append_line("candidates.jsonl", trial.as_dict())
+        run.folder.append_line("candidates.jsonl", trial.as_dict())
         kind = "all" if trial.is_full else "a minibatch of"
-        progress.note(
+        run.progress.note(
             f"trial {trial.number}: NMSE {100 * (1 - trial.score):.1f}, validity {trial.validity:.2f} "
             f"on {kind} {trial.n} {trial.split} examples; {trial.calls}/{budget.total} calls"
         )

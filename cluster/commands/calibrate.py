@@ -11,7 +11,7 @@ from cluster.progress import Progress
 
 def run(config: CalibrateConfig, progress: Progress) -> Result:
     """Fit, prove and register."""
-    from cluster.adapting.calibrate import run_calibrate
+    from cluster.adapting.calibration import run_calibrate
 
     return run_calibrate(config, progress)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from cluster.adapting.adaptation import Adaptation
 from cluster.adapting.calibration import (
     calibrate_on_train,
     calibration_as_dict,
@@ -17,29 +18,30 @@ from cluster.adapting.calibration import (
     training_examples,
 )
 from cluster.adapting.config import OptimizeConfig
+from cluster.adapting.evidence import with_evidence
 from cluster.adapting.finish import Adapted, finish_adaptation
 from cluster.adapting.optimize import adapt_judge
-from cluster.adapting.proof import with_evidence
 from cluster.commands.demo import DemoConfig
 from cluster.endpoint.config import EXAMPLES
 from cluster.endpoint.deploy import deploy_release
 from cluster.endpoint.lifecycle import LOOPBACK
 from cluster.endpoint.models import resolve_model
-from cluster.endpoint.session import Session, open_session
-from cluster.gating.record import record_of
+from cluster.endpoint.session import open_session
+from cluster.endpoint.state import Endpoint
 from cluster.labeling.bulk import label_rows
-from cluster.machine.stores import open_ledger
-from cluster.measuring.measure import Measured, measure_judge
+from cluster.labeling.reading import read_rows
+from cluster.measuring.measure import Measured
 from cluster.progress import Progress
-from cluster.registry.store import Registry
-from cluster.report.html import write_report
-from cluster.runs.folder import RunFolder
+from cluster.registry import Registry
+from cluster.registry.answer import Asked, record_of
+from cluster.report import write_report
+from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home, models_dir
-from optimize_workers.dataset.splits import Dataset, load_dataset, load_items
+from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evidence.gate.check import GateResult, check_gate
 from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextFindings
 from optimize_workers.statistics.comparison import compare
@@ -55,61 +57,8 @@ OVERRIDE = "demo: a weak embedded model, deployed to its own loopback endpoint o
 def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
     """Serve, baseline, optimize, prove, register, deploy, judge over HTTP, label; returns `result.json`."""
     started = time.perf_counter()
-    _move_home(config.out / "home")
-    optimize = _search_of(config)
-    choice = resolve_model(EMBEDDED)
-    judge = load_judge_file(optimize.judge).judge(choice.identity, optimize.mode)
-    dataset = load_dataset(optimize.data, judge.task.scale)
-    folder = RunFolder.create(config.out, config.model_dump(mode="json"))
-    registry = Registry(home())
-    with open_ledger() as ledger, open_session(choice, home(), progress, ledger=ledger) as session:
-        ledger.record_run(str(folder.path.resolve()), "demo")
-        adapted = adapt_judge(judge, dataset, session, ledger, folder, progress, optimize)
-        num_fitted = QUICK_CALIBRATION_EXAMPLES if config.quick else CALIBRATION_EXAMPLES
-        expected = _measure_expected(adapted, dataset, session, progress, num_fitted)
-        arms = [("baseline_expected", expected.baseline), ("winner_expected", expected.winner)]
-        arms.append(("winner_calibrated", expected.calibrated))
-        result = finish_adaptation(adapted, dataset, folder, registry, optimize, arms, "demo")
-        deployed, gate = _better_of(adapted, expected, progress)
-        folder.write_text("release.json", deployed.release.to_json())
-        against = (adapted.proof.baseline.release.id, "the baseline")
-        record = record_of("demo", gate, deployed, dataset, against, adapted.proof.test_openings)
-        registered = registry.register(deployed.release, gate=record)
-        progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
-        override = None if gate.passed else OVERRIDE
-        if override:
-            progress.note(f"deploying all the same, override recorded: {override}")
-        assert session.url is not None and choice.served is not None, "the embedded model is served by this session"
-        port = int(session.url.rsplit(":", 1)[1])
-        live = deploy_release(registered, registry, [choice.served], LOOPBACK, port, override, progress)
-        answer = _ask_endpoint(live.url, progress)
-        rows = load_items(str(EXAMPLES / "unlabelled.parquet"))
-        labels = label_rows(rows, deployed.release, session.pool, folder.path, progress)
-        openings = ledger.count_test_openings(dataset.fingerprint)
-        progress.phase("stopping vLLM and Ray")
-    result.update(
-        {
-            "winner_release": result["release"],
-            "expected": expected.winner.as_dict(dataset, "test"),
-            "expected_baseline": expected.baseline.as_dict(dataset, "test"),
-            "calibrated": expected.calibrated.as_dict(dataset, "test"),
-            "calibration": expected.calibration,
-            "release": deployed.release.id,
-            "deployed_mode": str(deployed.release.judge.mode),
-            "deployed_gate": {**gate.as_dict(), "override": override},
-            "endpoint_answer": answer,
-            "labels": labels["shards"][0],
-            "test_openings": openings,
-            "wall_s": round(time.perf_counter() - started, 1),
-        }
-    )
-    write_report(folder, result)  # again, with what came after the search
-    folder.write_json("result.json", result)
-    return result
-
-
-def _search_of(config: DemoConfig) -> OptimizeConfig:
-    return OptimizeConfig(
+    _stay_in(config.out)
+    optimize = OptimizeConfig(
         data=str(EXAMPLES / "workplace.jsonl"),
         optimizer="mipro",
         budget=QUICK_BUDGET if config.quick else config.budget,
@@ -117,14 +66,72 @@ def _search_of(config: DemoConfig) -> OptimizeConfig:
         limit=QUICK_EXAMPLES if config.quick else 0,
         out=config.out,
     )
+    choice = resolve_model(EMBEDDED)
+    judge = load_judge_file(optimize.judge).judge(choice.identity, optimize.mode)
+    dataset = load_dataset(optimize.data, judge.task.scale)
+    saved = config.model_dump(mode="json")
+    check_out(config.out, saved)
+    with open_ledger() as ledger:
+        run = begin_run("demo", config.out, saved, ledger, progress)
+        registry = Registry(home())
+        with open_session(choice, home(), progress) as session:
+            adaptation = Adaptation(judge, dataset, session, run, optimize)
+            adapted = adapt_judge(adaptation)
+            num_fitted = QUICK_CALIBRATION_EXAMPLES if config.quick else CALIBRATION_EXAMPLES
+            expected = _measure_expected(adaptation, adapted, num_fitted)
+            more = [expected.baseline.group("baseline_expected"), expected.winner.group("winner_expected")]
+            more.append(expected.calibrated.group("winner_calibrated"))
+            result = finish_adaptation(adaptation, adapted, registry, more)
+            result["winner_release"] = result["release"]
+            result |= {
+                "expected": expected.winner.as_dict(dataset, "test"),
+                "expected_baseline": expected.baseline.as_dict(dataset, "test"),
+                "calibrated": expected.calibrated.as_dict(dataset, "test"),
+                "calibration": expected.calibration,
+            }
+            result |= _deploy_and_use(adaptation, adapted, expected, registry)
+            result["test_openings"] = ledger.count_test_openings(dataset.fingerprint)
+            progress.phase("stopping vLLM and Ray")
+    result["wall_s"] = round(time.perf_counter() - started, 1)
+    write_report(run.folder, result)  # again, with what came after the search
+    return run.finish(result)
 
 
-def _move_home(folder: Path) -> None:
+def _stay_in(out: Path) -> None:
     """The demo's releases and runs stay in its own folder; only the converted model is shared."""
     for elsewhere in _STORES_OF_OTHERS:
         os.environ.pop(elsewhere, None)
     os.environ["RELEVANCE_JUDGE_MODELS"] = str(models_dir())
-    os.environ["RELEVANCE_JUDGE_HOME"] = str(folder.resolve())
+    os.environ["RELEVANCE_JUDGE_HOME"] = str(out.resolve() / "home")
+
+
+def _deploy_and_use(adaptation: Adaptation, adapted: Adapted, expected: Expected, registry: Registry) -> dict[str, Any]:
+    """Deploy the better judge, ask it over HTTP, label with it; what `result.json` says of that."""
+    run, session = adaptation.run, adaptation.session
+    deployed, gate = _better_of(adapted, expected, run.progress)
+    run.folder.write_text("release.json", deployed.release.to_json())
+    against = (adapted.proof.baseline.release.id, "the baseline")
+    asked = Asked("demo", adaptation.dataset, against, adapted.proof.test_openings)
+    record = record_of(asked, gate, deployed.figures, deployed.examples)
+    registered = registry.register(deployed.release, gate=record)
+    run.progress.note("gate: passed" if gate.passed else f"gate: refused, because {'; '.join(gate.reasons)}")
+    override = None if gate.passed else OVERRIDE
+    if override:
+        run.progress.note(f"deploying all the same, override recorded: {override}")
+    served = session.choice.served
+    assert session.url is not None and served is not None, "the embedded model is served by this session"
+    endpoint = Endpoint(host=LOOPBACK, port=int(session.url.rsplit(":", 1)[1]), models=(served,))
+    live = deploy_release(registered, registry, endpoint, override, run.progress)
+    answer = _ask_endpoint(live.url, run.progress)
+    rows = read_rows(str(EXAMPLES / "unlabelled.parquet"))
+    labels = label_rows(rows, deployed.release, session.pool, run.folder.path, run.progress)
+    return {
+        "release": deployed.release.id,
+        "deployed_mode": str(deployed.release.judge.mode),
+        "deployed_gate": {**gate.as_dict(), "override": override},
+        "endpoint_answer": answer,
+        "labels": labels["shards"][0],
+    }
 
 
 class Expected(NamedTuple):
@@ -141,22 +148,20 @@ class Expected(NamedTuple):
     validation_nmse: float
 
 
-def _measure_expected(
-    adapted: Adapted, dataset: Dataset, session: Session, progress: Progress, num_fitted: int
-) -> Expected:
-    pool, ledger = session.pool, session.ledger
+def _measure_expected(adaptation: Adaptation, adapted: Adapted, num_fitted: int) -> Expected:
+    dataset, measurer = adaptation.dataset, adaptation.measurer
     title = "in mode 'expected'"
     release = _in_expected(adapted.proof.winner.release)
     examples = training_examples(release.judge, dataset, num_fitted)
-    made = calibrate_on_train(release.judge, dataset, examples, pool, ledger, progress)
+    made = calibrate_on_train(release.judge, dataset, examples, measurer)
     validation = adapted.search.validation.examples
-    chosen = measure_judge(release, validation, pool, progress, f"winner {title} on validation", ledger)
-    chosen = measure_applied(made, chosen, progress)
+    chosen = measurer.measure(release, validation, f"winner {title} on validation")
+    chosen = measure_applied(made, chosen, measurer)
     baseline, winner = (
-        measure_judge(_in_expected(m.release), m.examples, pool, progress, f"{name} {title} on test", ledger)
+        measurer.measure(_in_expected(m.release), m.examples, f"{name} {title} on test")
         for name, m in (("baseline", adapted.proof.baseline), ("winner", adapted.proof.winner))
     )
-    calibrated = measure_applied(made, winner, progress)
+    calibrated = measure_applied(made, winner, measurer)
     scale = release.judge.task.scale
     compared = compare(baseline.judgments, calibrated.judgments, calibrated.examples, scale)
     made_by = {"derived_from": adapted.proof.winner.release.digest, "calibration": evidence_of(made.fitted)}

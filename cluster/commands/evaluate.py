@@ -16,7 +16,7 @@ from cluster.progress import Progress
 
 def run(config: EvaluateConfig, progress: Progress) -> Result:
     """Measure the judge."""
-    from cluster.adapting.optimize import run_evaluate
+    from cluster.adapting.evaluate import run_evaluate
 
     return run_evaluate(config, progress)
 

@@ -61,7 +61,7 @@ def age_of(text: str) -> timedelta:
 
 def stats(_config: CommandConfig, _progress: Progress) -> Result:
     """Count what is stored."""
-    from cluster.machine.stores import open_ledger
+    from cluster.runs.run import open_ledger
 
     with open_ledger() as ledger:
         return ledger.stats()
@@ -69,7 +69,7 @@ def stats(_config: CommandConfig, _progress: Progress) -> Result:
 
 def prune(config: PruneConfig, _progress: Progress) -> Result:
     """Delete what is old."""
-    from cluster.machine.stores import open_ledger
+    from cluster.runs.run import open_ledger
 
     before = datetime.now(UTC) - age_of(config.older_than)
     with open_ledger() as ledger:
@@ -78,7 +78,7 @@ def prune(config: PruneConfig, _progress: Progress) -> Result:
 
 def export(config: ExportConfig, _progress: Progress) -> Result:
     """Write all judgments to a file."""
-    from cluster.machine.stores import open_ledger
+    from cluster.runs.run import open_ledger
 
     path = config.path
     if path.suffix != ".parquet":
@@ -94,8 +94,8 @@ def export(config: ExportConfig, _progress: Progress) -> Result:
 
 def forget(config: ForgetConfig, _progress: Progress) -> Result:
     """Delete a document's texts."""
-    from cluster.machine.stores import open_ledger
     from cluster.runs.forgetting import forget_document
+    from cluster.runs.run import open_ledger
     from judge_serve.serving.home import home
 
     with open_ledger() as ledger:

@@ -24,7 +24,7 @@ class ReportConfig(CommandConfig):
 
 def run_report(config: ReportConfig, _progress: Progress) -> Result:
     """Read the run back and write its report; returns where it is and its size in bytes."""
-    from cluster.report.html import write_report
+    from cluster.report import write_report
     from cluster.runs.folder import RunFolder
 
     try:

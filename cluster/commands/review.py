@@ -44,12 +44,12 @@ def run_review(
 ) -> Result:
     """Serve the page until told to stop, or write the export; returns what was decided."""
     from cluster.endpoint.signals import stop_on_signals
-    from cluster.machine.stores import open_ledger
     from cluster.review.desk import Desk
     from cluster.review.door import LOOPBACK_NAMES
     from cluster.review.exporting import write_export
     from cluster.review.serving import serve_page
     from cluster.runs.recorded import LEARNING_SPLITS, read_run
+    from cluster.runs.run import open_ledger
     from optimize_workers.library.reviews import Decision
 
     with open_ledger() as ledger:

@@ -10,7 +10,7 @@ from cluster.progress import Progress
 
 def run(config: ServeConfig, progress: Progress) -> Result:
     """Serve until Ctrl-C."""
-    from cluster.endpoint.deploy import run_serve
+    from cluster.endpoint.serve import run_serve
 
     return run_serve(config, progress)
 

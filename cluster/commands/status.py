@@ -10,7 +10,7 @@ from cluster.runs.config import CommandConfig
 
 def run(_config: CommandConfig, _progress: Progress) -> Result:
     """Ask the endpoint and the registry."""
-    from cluster.endpoint.deploy import run_status
+    from cluster.endpoint.status import run_status
 
     return run_status()
 

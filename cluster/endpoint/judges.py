@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
 from cluster.endpoint.models import ModelChoice, resolve_model
-from cluster.registry.store import resolve_release
+from cluster.registry import resolve_release
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge_file import load_judge_file

@@ -21,6 +21,8 @@ from judge_serve.judging.judge import ModelIdentity
 from judge_serve.serving.embedded_model import embedded_model_revision
 
 KEY_VARIABLE = "RELEVANCE_JUDGE_MODEL_KEY"
+REFLECTION_MAX_TOKENS = 1_500
+WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
 _HUGGING_FACE_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-5)")  # refuse sampling parameters
 
@@ -36,6 +38,11 @@ class ModelChoice(NamedTuple):
     def is_weak_writer(self) -> bool:
         """Whether the model is known to be too weak to write instructions."""
         return self.served is not None and self.served.source == EMBEDDED
+
+    @property
+    def reflection_max_tokens(self) -> int:
+        """Bound of the length of what it writes."""
+        return WEAK_REFLECTION_MAX_TOKENS if self.is_weak_writer else REFLECTION_MAX_TOKENS
 
     @property
     def max_calls_in_flight(self) -> int:

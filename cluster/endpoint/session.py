@@ -24,29 +24,19 @@ from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
 from judge_serve.serving.embedded_model import ensure_embedded_model
 from judge_serve.serving.home import models_dir
 from optimize_workers.evaluation.workers import WorkerPool
-from optimize_workers.ledger import Ledger
 from optimize_workers.reflection import complete_patiently
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-REFLECTION_MAX_TOKENS = 1_500
-WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
 
 
 class Session:
     """Workers of one judged model, and the reflection model where a search needs one."""
 
     def __init__(
-        self,
-        choice: ModelChoice,
-        reflection: ModelChoice | None,
-        url: str | None,
-        progress: Progress,
-        ledger: Ledger | None,
+        self, choice: ModelChoice, reflection: ModelChoice | None, url: str | None, progress: Progress
     ) -> None:
         self.choice = choice
-        self.ledger = ledger
         self.url = url
         self._progress = progress
         self.pool = WorkerPool(
@@ -67,7 +57,7 @@ class Session:
     @property
     def reflection_max_tokens(self) -> int:
         """Bound of a reflection's length."""
-        return REFLECTION_MAX_TOKENS if self.can_propose else WEAK_REFLECTION_MAX_TOKENS
+        return self._reflection.reflection_max_tokens
 
     def complete_reflection(self, request: EngineRequest) -> EngineReply:
         """Answer a request with the reflection model; an outage is waited out as the policy allows."""
@@ -104,7 +94,6 @@ def open_session(
     home: Path,
     progress: Progress,
     *,
-    ledger: Ledger | None = None,
     reflection: ModelChoice | None = None,
     port: int = 0,
 ) -> Iterator[Session]:
@@ -114,7 +103,6 @@ def open_session(
         choice: the model that judges.
         home: where a running `serve` announces itself.
         progress: told what is waited for.
-        ledger: answers and records judgments and reflections; without it everything is asked.
         reflection: the model that writes instructions; the judging model by default.
         port: HTTP port of an own endpoint, a free one by default.
     """
@@ -143,7 +131,7 @@ def open_session(
                 config = serve_config([m.model_dump() for m in models], None, host=LOOPBACK, port=port)
                 deploy(config, on_wait=progress.waiting)
                 url = f"http://{LOOPBACK}:{port}"
-        session = Session(choice, reflection, url, progress, ledger)
+        session = Session(choice, reflection, url, progress)
         stack.callback(session.close)
         yield session
 

@@ -12,14 +12,11 @@ from judge_serve.catalogue.served_model import ServedModel
 FILE_NAME = "serve.json"
 
 
-class ServeState(BaseModel):
-    """A running `serve`: its process, its Ray, its address, its models."""
+class Endpoint(BaseModel):
+    """Where a judging application listens, and the models that it serves."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pid: int
-    started_at: float
-    ray_address: str
     host: str
     port: int
     models: tuple[ServedModel, ...]
@@ -32,6 +29,14 @@ class ServeState(BaseModel):
     def serves(self, model: ServedModel) -> bool:
         """Whether the same weights are served under the same name."""
         return any((m.name, m.revision, m.source) == (model.name, model.revision, model.source) for m in self.models)
+
+
+class ServeState(Endpoint):
+    """A running `serve`: beside its address and models its process and its Ray."""
+
+    pid: int
+    started_at: float
+    ray_address: str
 
 
 def write_state(home: Path, state: ServeState) -> None:

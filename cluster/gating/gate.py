@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.endpoint.judges import choice_for
-from cluster.gating.arms import Arm, MeasuredArm, measure_arms
 from cluster.gating.config import GateRunConfig
 from cluster.gating.output import Gated, record_of_gated, result_of, write_run
 from cluster.gating.reference import Reference, findings_of, reference_of
-from cluster.machine.stores import open_ledger
+from cluster.gating.side_by_side import MeasuredSide, Side, measure_sides
 from cluster.progress import Progress
-from cluster.registry.card import model_card
-from cluster.registry.lineage import lineage_of
-from cluster.registry.store import Registry, resolve_release
-from cluster.runs.folder import RunFolder
+from cluster.registry import Registry, lineage_of, resolve_release
+from cluster.registry.answer import register_answered
+from cluster.runs.run import begin_run, check_out, count_opening, open_ledger
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import draw_examples, load_dataset
@@ -29,11 +27,11 @@ from optimize_workers.statistics.comparison import compare
 def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     """Measure a release and its reference on the test split, check the rules; returns the content of `result.json`."""
     if config.out is not None:
-        RunFolder.check(config.out, config.saved() if config.resume else None)
+        check_out(config.out, config.saved(), resume=config.resume)
     registry = Registry(home())
     release = resolve_release(config.release, registry).release
     reference = reference_of(release, config.against, registry)
-    arms = _arms(release, reference, config)
+    sides = _sides(release, reference, config)
     scale = release.judge.task.scale
     dataset = load_dataset(config.data, scale)
     dataset.require_split("test")
@@ -44,40 +42,38 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     ancestors = lineage_of(release, registry.releases())
     findings = findings_of(release, ancestors, dataset)
     with open_ledger() as ledger:
-        folder = None
+        run = None
         if config.out is not None:
-            folder = RunFolder.create(config.out, config.saved(), resume=config.resume)
-            ledger.record_run(str(folder.path.resolve()), "gate")
-        opening = ("gate", str(config.out or release.id))
-        dataset.open_split("test", lambda digest: ledger.record_test_opening(digest, *opening))
-        openings = ledger.count_test_openings(dataset.fingerprint)
-        measured = measure_arms(arms, examples, pairs or [], ledger, progress)
+            run = begin_run("gate", config.out, config.saved(), ledger, progress, resume=config.resume)
+        openings = count_opening(dataset, "test", ledger, "gate", str(config.out or release.id))
+        measured = measure_sides(sides, examples, pairs or [], ledger, progress)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
-    entry = registry.register(release, gate=record_of_gated(gated, reference, dataset, openings))
-    if folder is not None:
-        write_run(folder, gated, result, model_card(entry, ancestors))
+    record = record_of_gated(gated, reference, dataset, openings)
+    card = register_answered(registry, release, record, ancestors)
+    if run is not None:
+        write_run(run, gated, result, card)
     return result
 
 
-def _arms(release: Release, reference: Reference, config: GateRunConfig) -> list[Arm]:
+def _sides(release: Release, reference: Reference, config: GateRunConfig) -> list[Side]:
     choice = choice_for(release, config.model)
-    arms = [Arm("winner", release, choice)]
+    sides = [Side("winner", release, choice)]
     if reference.release is not None:
         is_same = reference.release.judge.model == release.judge.model
-        arms.insert(0, Arm("baseline", reference.release, choice if is_same else choice_for(reference.release)))
-    return arms
+        sides.insert(0, Side("baseline", reference.release, choice if is_same else choice_for(reference.release)))
+    return sides
 
 
 def _checked(
-    arms: dict[str, MeasuredArm],
+    sides: dict[str, MeasuredSide],
     pairs: Sequence[Perturbed] | None,
     reference: Reference,
     findings: TextFindings,
     config: GateRunConfig,
 ) -> Gated:
     """The gate's answer; `pairs` are None where the adversarial suite was not asked for."""
-    own, other = arms["winner"], arms.get("baseline")
+    own, other = sides["winner"], sides.get("baseline")
     winner, scale = own.measured, own.measured.release.judge.task.scale
     compared = compare(other.measured.judgments, winner.judgments, winner.examples, scale) if other else None
     shifts = None
@@ -86,4 +82,4 @@ def _checked(
     held_out = HeldOut(winner.examples, winner.judgments, other.measured.judgments if other else None, scale)
     evidence = GateEvidence(winner.figures, compared, held_out, shifts, findings, reference.words)
     gate = check_gate(evidence, config.rules)
-    return Gated(arms, compared, gate, pairs or (), shifts or ())
+    return Gated(sides, compared, gate, pairs or (), shifts or ())

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cluster.gating.arms import MeasuredArm
-from cluster.gating.record import record_of
 from cluster.gating.reference import Reference
+from cluster.gating.side_by_side import MeasuredSide
 from cluster.measuring.measure import Measured
-from cluster.registry.gate_record import GateRecord, KeptShift
-from cluster.report.html import write_report
-from cluster.runs.folder import RunFolder
-from cluster.runs.versions import made_with
+from cluster.registry import GateRecord, KeptShift
+from cluster.registry.answer import Asked, record_of
+from cluster.report import write_report
+from cluster.runs.run import Run
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evidence.gate.adversarial import Perturbed
 from optimize_workers.evidence.gate.check import GateResult
@@ -21,12 +20,12 @@ from optimize_workers.statistics.comparison import Comparison
 
 
 class Gated(NamedTuple):
-    """A release (arm `winner`) and what it was held against (arm `baseline`), measured, and the answer.
+    """A release (`winner`) and what it was held against (`baseline`), measured, and the answer.
 
     `pairs` and `shifts` are empty where no perturbed pair was judged.
     """
 
-    arms: dict[str, MeasuredArm]
+    sides: dict[str, MeasuredSide]
     comparison: Comparison | None
     gate: GateResult
     pairs: Sequence[Perturbed]
@@ -35,12 +34,12 @@ class Gated(NamedTuple):
     @property
     def winner(self) -> Measured:
         """The release, measured."""
-        return self.arms["winner"].measured
+        return self.sides["winner"].measured
 
     @property
     def reference(self) -> Measured | None:
         """What it was held against, measured."""
-        return self.arms["baseline"].measured if "baseline" in self.arms else None
+        return self.sides["baseline"].measured if "baseline" in self.sides else None
 
 
 def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: int) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: in
         "comparison": gated.comparison.as_dict() if gated.comparison else None,
         "test_openings": openings,
         "gate": gated.gate.as_dict(),
-        **made_with(),
+        **Run.made_with(),
         "adversarial": [shift.as_dict() for shift in gated.shifts],
     }
 
@@ -63,32 +62,34 @@ def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: in
 def record_of_gated(gated: Gated, reference: Reference, dataset: Dataset, openings: int) -> GateRecord:
     """What the registry keeps."""
     against = (reference.release.id, reference.role) if reference.release else None
-    record = record_of("gate", gated.gate, gated.winner, dataset, against, openings)
+    asked = Asked("gate", dataset, against, openings)
+    record = record_of(asked, gated.gate, gated.winner.figures, gated.winner.examples)
     shifts = tuple(KeptShift.model_validate(shift.as_dict()) for shift in gated.shifts)
     return record.model_copy(update={"adversarial": shifts})
 
 
-def write_run(folder: RunFolder, gated: Gated, result: dict[str, Any], card: str) -> None:
-    """The files of the run folder, `result.json` last: its presence means that the run is complete."""
-    arms = [(name, gated.arms[name].measured) for name in ("baseline", "winner") if name in gated.arms]
+def write_run(run: Run, gated: Gated, result: dict[str, Any], card: str) -> None:
+    """The files of the run folder, `result.json` last."""
+    folder = run.folder
     folder.write_text("release.json", gated.winner.release.to_json())
     folder.write_text("model_card.md", card)
-    folder.write_judgments([(arm, one.release.id, one.judgments, one.examples) for arm, one in arms])
+    names = [name for name in ("baseline", "winner") if name in gated.sides]
+    folder.write_judgments([gated.sides[name].measured.group(name) for name in names])
     if gated.pairs:
         folder.write_rows("adversarial.parquet", _rerated_rows(gated))
     write_report(folder, result)
-    folder.write_json("result.json", result)
+    run.finish(result)
 
 
 def _rerated_rows(gated: Gated) -> list[dict[str, Any]]:
-    """One row per perturbed pair and arm, without any text, from which the shifts can be recomputed."""
+    """One row per perturbed pair and release, without any text, from which the shifts can be recomputed."""
     rows = []
-    for arm, (measured, judgments) in gated.arms.items():
+    for name, (measured, judgments) in gated.sides.items():
         for pair, judgment in zip(gated.pairs, judgments, strict=True):
             before = measured.judgments[pair.place]
             rows.append(
                 {
-                    "arm": arm,
+                    "arm": name,
                     "kind": str(pair.kind),
                     "query_id": before.query_id,
                     "doc_id": before.doc_id,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from cluster.registry.lineage import lineage_of
-from cluster.registry.store import Registry, resolve_release
+from cluster.registry import Registry, lineage_of, resolve_release
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from optimize_workers.dataset.splits import Dataset

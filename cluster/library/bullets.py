@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cluster.library.config import ExportBulletsConfig, ImportBulletsConfig, LibraryConfig, RemoveBulletsConfig
-from cluster.machine.stores import open_ledger
 from cluster.machine.user import user_name
-from cluster.progress import Progress
+from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.ledger import Ledger
 from optimize_workers.library.bullets import Bullet, read_bullets, write_bullets
@@ -20,7 +19,7 @@ from optimize_workers.library.reviews import EventKind, ReviewEvent, library_of,
 TRAIN = "train"
 
 
-def run_list(config: LibraryConfig, _progress: Progress) -> dict[str, Any]:
+def run_list(config: LibraryConfig, _progress: object) -> dict[str, Any]:
     """The library, as JSON."""
     with open_ledger() as ledger:
         bullets, num_held_out = accepted_bullets(ledger, all_splits=config.all_splits)
@@ -30,7 +29,7 @@ def run_list(config: LibraryConfig, _progress: Progress) -> dict[str, Any]:
     }
 
 
-def run_export(config: ExportBulletsConfig, _progress: Progress) -> dict[str, Any]:
+def run_export(config: ExportBulletsConfig, _progress: object) -> dict[str, Any]:
     """Write the library for `optimize --bullets`."""
     if config.path.exists():
         raise RefusedInputError(f"{config.path} exists; choose another name or remove it")
@@ -42,7 +41,7 @@ def run_export(config: ExportBulletsConfig, _progress: Progress) -> dict[str, An
     return {"bullets": len(bullets), "held_out": num_held_out, "path": str(config.path)}
 
 
-def run_import(config: ImportBulletsConfig, _progress: Progress) -> dict[str, Any]:
+def run_import(config: ImportBulletsConfig, _progress: object) -> dict[str, Any]:
     """Take the bullets of a file into the library; of those that it holds already only further sources."""
     with open_ledger() as ledger:
         known = {bullet.text: bullet.sources for bullet in library_of(ledger.review_events())}
@@ -56,7 +55,7 @@ def run_import(config: ImportBulletsConfig, _progress: Progress) -> dict[str, An
     return {"imported": len(new), "path": str(config.path)}
 
 
-def run_remove(config: RemoveBulletsConfig, _progress: Progress) -> dict[str, Any]:
+def run_remove(config: RemoveBulletsConfig, _progress: object) -> dict[str, Any]:
     """Take bullets out of the library, with those that say the same: else one of these would stand there instead.
 
     Raises: RefusedInputError if one of the ids is none of the library; then nothing is removed.

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cluster.endpoint.models import resolve_model
-from cluster.endpoint.session import REFLECTION_MAX_TOKENS
+from cluster.endpoint.writer import open_writer
 from cluster.library.bullets import TRAIN
 from cluster.library.config import DistillConfig
-from cluster.library.writer import open_writer
-from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
-from cluster.review.desk import guard_of
 from cluster.runs.recorded import LEARNING_SPLITS, RecordedRun, read_run
+from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.disagreement import compare_pairs, sample_disagreements
@@ -47,7 +45,7 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
                 f"'relevance-judge review {config.run}', or take the labels' own by --labels"
             )
         now = datetime.now(UTC)
-        task, guard = run.judge.task, guard_of(run)
+        task, guard = run.judge.task, run.guard
         if choice is None or choice.is_weak_writer:
             found = f"{choice.identity.name} cannot write bullets" if choice else "no --reflection-model was named"
             progress.note(f"{found}: reviewers' lines are taken as they are, reasons of labels are not")
@@ -58,7 +56,7 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
             progress.phase(f"distilling {len(explained)} explanations with {choice.identity.name}")
             with open_writer(choice, progress) as complete:
                 reflect = Reflector(
-                    ReflectionModel(complete, choice.identity, REFLECTION_MAX_TOKENS),
+                    ReflectionModel(complete, choice.identity, choice.reflection_max_tokens),
                     examples=_shown(run.examples, explained),
                     store=ledger,
                 )

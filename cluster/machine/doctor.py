@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cluster.endpoint.state import read_state
-from cluster.machine.stores import open_ledger
-from cluster.registry.store import Registry
+from cluster.registry import Registry
+from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.serving.embedded_model import (
     NEEDED_BYTES,

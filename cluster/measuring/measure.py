@@ -1,24 +1,33 @@
-"""Measuring one judge on one split: judgments, figures and their place in `result.json`."""
+"""Measuring one judge on one split: judgments, figures and their place in `result.json`.
+
+All that judges examples outside of a search goes through `Measurer.answer`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cluster.endpoint.models import ModelChoice
+from cluster.endpoint.session import open_session
 from cluster.progress import Progress
-from judge_serve.judging.judge import Judge
-from judge_serve.judging.judge_call import calls_of
+from judge_serve.judging.judge_call import JudgeCall, calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
-from judge_serve.judging.votes import sample_numbers
+from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evaluation.layer import Layer
-from optimize_workers.evaluation.recorded import JudgmentStore, Recorded
+from optimize_workers.evaluation.recorded import JudgmentStore, Recorded, are_recorded
 from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.statistics.metrics import Figures, measure
+
+# name, release id, judgments and examples, as `RunFolder.write_judgments` takes them
+JudgedGroup = tuple[str, str, Sequence[Judgment], Sequence[Example]]
 
 
 class Measured(NamedTuple):
@@ -30,6 +39,10 @@ class Measured(NamedTuple):
     figures: Figures
     wall_s: float
     counts: Counts | None = None  # of the judge calls behind the judgments; None where each is one call
+
+    def group(self, name: str) -> JudgedGroup:
+        """For the run's `judgments.parquet`; `name` is the column `arm`."""
+        return name, self.release.id, self.judgments, self.examples
 
     def as_dict(self, dataset: Dataset, split: str) -> dict[str, Any]:
         """The contract's `result.json` of `evaluate`."""
@@ -52,60 +65,58 @@ class Measured(NamedTuple):
         }
 
 
-def measure_judge(
-    release: Release,
-    examples: Sequence[Example],
-    pool: Layer | None,
-    progress: Progress,
-    title: str,
-    store: JudgmentStore | None = None,
-) -> Measured:
-    """Judge all examples once, those in the store at no cost, and take the figures.
+@dataclass(frozen=True)
+class Measurer:
+    """What measures judges of one model.
 
-    `pool` may be None where the store holds them all.
+    Attributes:
+        pool: carries judge calls out; None where the store holds them all.
+        store: answers what it holds at no cost, records the rest.
+        progress: told what goes on.
     """
-    started = time.perf_counter()
-    judgments, counts = judge_examples(release, examples, pool, progress, title, store)
-    wall_s = time.perf_counter() - started
-    figures = measure(judgments, examples, release.judge.task.scale)
-    progress.note(summary_line(figures))
-    return Measured(release, examples, judgments, figures, wall_s, counts)
+
+    pool: Layer | None
+    store: JudgmentStore
+    progress: Progress
+
+    def answer(self, calls: Sequence[JudgeCall], title: str) -> tuple[list[Judgment], Counts]:
+        """What judges answer to calls, in their order, votes combined and not calibrated; and what that cost."""
+        self.progress.phase(title, sum(call.num_samples for call in calls))
+        watched = Watched(Recorded(self.pool, self.store), self.progress)
+        return Voted(watched).judge(calls), watched.counts
+
+    def judge(self, release: Release, examples: Sequence[Example], title: str) -> tuple[list[Judgment], Counts]:
+        """Judgments of all examples, in their order, and what they cost."""
+        judged, counts = self.answer(calls_of(release.judge, examples), title)
+        return [release.calibrated(judgment) for judgment in judged], counts
+
+    def measure(self, release: Release, examples: Sequence[Example], title: str) -> Measured:
+        """Judge all examples once and take the figures."""
+        started = time.perf_counter()
+        judgments, counts = self.judge(release, examples, title)
+        wall_s = time.perf_counter() - started
+        figures = measure(judgments, examples, release.judge.task.scale)
+        self.progress.note(summary_line(figures))
+        return Measured(release, examples, judgments, figures, wall_s, counts)
+
+    def remeasure(self, release: Release, measured: Measured) -> Measured:
+        """A release that differs in its calibration only from a measured one, which has none; asks nobody."""
+        judgments = [release.calibrated(judgment) for judgment in measured.judgments]
+        figures = measure(judgments, measured.examples, release.judge.task.scale)
+        self.progress.note(f"calibrated: {summary_line(figures)}")
+        return measured._replace(release=release, judgments=judgments, figures=figures)
 
 
-def remeasure(release: Release, measured: Measured, progress: Progress) -> Measured:
-    """A release that differs from a measured one, which has no calibration, in its calibration only; asks nobody."""
-    judgments = [release.calibrated(judgment) for judgment in measured.judgments]
-    figures = measure(judgments, measured.examples, release.judge.task.scale)
-    progress.note(f"calibrated: {summary_line(figures)}")
-    return measured._replace(release=release, judgments=judgments, figures=figures)
-
-
-def judge_examples(
-    release: Release,
-    examples: Sequence[Example],
-    pool: Layer | None,
-    progress: Progress,
-    title: str,
-    store: JudgmentStore | None = None,
-) -> tuple[list[Judgment], Counts]:
-    """Judgments of all examples, in their order, and what they cost; see `measure_judge`."""
-    judge: Judge = release.judge
-    progress.phase(title, len(examples) * len(sample_numbers(judge.votes)))
-    watched = watched_by(progress, pool, store)
-    judged = Voted(watched).judge(calls_of(judge, examples))
-    return [release.calibrated(judgment) for judgment in judged], watched.counts
-
-
-def watched_by(progress: Progress, pool: Layer | None, store: JudgmentStore | None = None) -> Watched:
-    """The layers that judge outside of a search: what the store does not hold is asked, all is counted and told.
-
-    `pool` may be None where the store holds all.
-    """
-    if store is not None:
-        return Watched(Recorded(pool, store), progress)
-    if pool is None:
-        raise ValueError("neither a pool nor a store: nobody to ask")
-    return Watched(pool, progress)
+@contextmanager
+def open_measurer(
+    choice: ModelChoice, store: JudgmentStore, progress: Progress, needed: Sequence[JudgeCall]
+) -> Iterator[Measurer]:
+    """What measures judges of a model; the model is not started where the store answers all that is `needed`."""
+    with ExitStack() as stack:
+        pool: Layer | None = None
+        if not are_recorded(needed, store):
+            pool = stack.enter_context(open_session(choice, home(), progress)).pool
+        yield Measurer(pool, store, progress)
 
 
 def summary_line(figures: Figures) -> str:

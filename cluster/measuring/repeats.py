@@ -6,16 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cluster.measuring.measure import Measured, summary_line, watched_by
-from cluster.progress import Progress
+from cluster.measuring.measure import Measured, Measurer, summary_line
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
-from judge_serve.judging.judge_call import JudgeCall
+from judge_serve.judging.judge_call import JudgeCall, calls_of
 from judge_serve.judging.judgment import AnswerMode, Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
-from optimize_workers.evaluation.layer import Layer
-from optimize_workers.evaluation.recorded import JudgmentStore
 from optimize_workers.evaluation.watched import Counts
 from optimize_workers.evidence.repeats import Repeats, measure_repeats
 from optimize_workers.statistics.metrics import measure
@@ -67,30 +64,23 @@ def check_repeats(judge: Judge, repeats: int | None) -> None:
         raise RefusedInputError("--repeats: at temperature 0 repeats are equal; give --temperature, such as 0.7")
 
 
-def repeat_calls(release: Release, examples: Sequence[Example], repeats: int) -> list[JudgeCall]:
+def repeat_calls(judge: Judge, examples: Sequence[Example], repeats: int) -> list[JudgeCall]:
     """The judge calls of all rounds, one round after the other."""
-    return [JudgeCall(release.judge, example.item, number) for number in range(repeats) for example in examples]
+    return [call for number in range(repeats) for call in calls_of(judge, examples, number)]
 
 
 def measure_repeatedly(
-    release: Release,
-    examples: Sequence[Example],
-    repeats: int,
-    pool: Layer | None,
-    progress: Progress,
-    title: str,
-    store: JudgmentStore | None = None,
+    measurer: Measurer, release: Release, examples: Sequence[Example], repeats: int, title: str
 ) -> Repeated:
     """Judge all examples `repeats` times; the figures are those of the first time, as without repeats."""
-    progress.phase(f"{title}, {repeats} times", len(examples) * repeats)
     started = time.perf_counter()
-    watched = watched_by(progress, pool, store)
-    judged = watched.judge(repeat_calls(release, examples, repeats))
+    calls = repeat_calls(release.judge, examples, repeats)
+    judged, counts = measurer.answer(calls, f"{title}, {repeats} times")
     wall_s = time.perf_counter() - started
     raw = [judged[start : start + len(examples)] for start in range(0, len(judged), len(examples))]
     rounds = [[release.calibrated(judgment) for judgment in one] for one in raw]
     scale = release.judge.task.scale
     figures = measure(rounds[0], examples, scale)
-    progress.note(f"first time: {summary_line(figures)}")
+    measurer.progress.note(f"first time: {summary_line(figures)}")
     first = Measured(release, examples, rounds[0], figures, wall_s)
-    return Repeated(first, rounds, measure_repeats(raw, examples, scale, release.calibrated), watched.counts)
+    return Repeated(first, rounds, measure_repeats(raw, examples, scale, release.calibrated), counts)

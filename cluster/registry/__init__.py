@@ -1,1 +1,33 @@
-"""Releases with their aliases and gate answers, kept in MLflow, and what people do with them."""
+"""Releases with what a gate said of them, their aliases, and who may pass.
+
+This door imports nothing heavy; `card`, which reads data sets' modules, is imported by its own name.
+"""
+
+from cluster.registry.gate_record import GateRecord, KeptShift
+from cluster.registry.lineage import lineage_of
+from cluster.registry.passing import check_gate_passed, check_may_be_served, note_caveats
+from cluster.registry.store import (
+    CHAMPION,
+    DEFAULT_NAME,
+    PREVIOUS,
+    Registered,
+    Registry,
+    has_registry,
+    resolve_release,
+)
+
+__all__ = [
+    "CHAMPION",
+    "DEFAULT_NAME",
+    "PREVIOUS",
+    "GateRecord",
+    "KeptShift",
+    "Registered",
+    "Registry",
+    "check_gate_passed",
+    "check_may_be_served",
+    "has_registry",
+    "lineage_of",
+    "note_caveats",
+    "resolve_release",
+]

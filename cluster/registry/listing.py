@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.progress import Progress
 from cluster.registry.card import model_card
 from cluster.registry.config import DiffReleasesConfig, ShowReleaseConfig
 from cluster.registry.difference import difference_of
 from cluster.registry.lineage import lineage_of
 from cluster.registry.passing import caveats_of
 from cluster.registry.store import Registered, Registry, resolve_release
-from cluster.runs.config import CommandConfig
 from judge_serve.serving.home import home
 
 
-def run_list_releases(_config: CommandConfig, _progress: Progress) -> dict[str, Any]:
+def run_list_releases(_config: object, _progress: object) -> dict[str, Any]:
     """All releases, newest first."""
     return {"releases": [_line_of(entry) for entry in Registry(home()).releases()]}
 
 
-def run_show_release(config: ShowReleaseConfig, _progress: Progress) -> dict[str, Any]:
+def run_show_release(config: ShowReleaseConfig, _progress: object) -> dict[str, Any]:
     """One release with its gate results, overrides, lineage and card."""
     registry = Registry(home())
     entry = resolve_release(config.release, registry)
@@ -39,7 +37,7 @@ def run_show_release(config: ShowReleaseConfig, _progress: Progress) -> dict[str
     }
 
 
-def run_diff_releases(config: DiffReleasesConfig, _progress: Progress) -> dict[str, Any]:
+def run_diff_releases(config: DiffReleasesConfig, _progress: object) -> dict[str, Any]:
     """What differs between two releases."""
     registry = Registry(home())
     first, second = (resolve_release(one, registry).release for one in (config.first, config.second))

@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cluster.progress import Progress
 from cluster.registry.config import ExportReleaseConfig, ImportReleaseConfig
 from cluster.registry.gate_record import MAX_DOCUMENT_CHARS, GateRecord, now
 from cluster.registry.store import Registered, Registry, resolve_release
@@ -29,7 +28,7 @@ MAX_ORIGIN_CHARS = 200
 UNNAMED = "an unnamed machine"
 
 
-def run_export_release(config: ExportReleaseConfig, _progress: Progress) -> dict[str, Any]:
+def run_export_release(config: ExportReleaseConfig, _progress: object) -> dict[str, Any]:
     """Write a release with its gate result to a file."""
     registered = resolve_release(config.release)
     if config.out.exists():
@@ -49,7 +48,7 @@ def run_export_release(config: ExportReleaseConfig, _progress: Progress) -> dict
     }
 
 
-def run_import_release(config: ImportReleaseConfig, _progress: Progress) -> dict[str, Any]:
+def run_import_release(config: ImportReleaseConfig, _progress: object) -> dict[str, Any]:
     """Register the release of a file, with the gate result that came with it unless one of this registry is known.
 
     A file says itself when and where its result was made, so a result of this registry stays, however old.

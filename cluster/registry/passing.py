@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cluster.failures import GateRefusedError
-from cluster.progress import Progress
 from cluster.registry.gate_record import GateRecord
 from cluster.registry.store import GATE_REASONS_TAG, Registered, Registry
 from optimize_workers.evidence.gate.config import GateConfig
@@ -19,7 +18,9 @@ def check_gate_passed(registered: Registered, force: str | None) -> None:
     raise GateRefusedError(f"{_refused(registered)}; override with --force REASON")
 
 
-def check_may_be_served(registered: Registered, force: str | None, *, is_loopback: bool, progress: Progress) -> None:
+def check_may_be_served(
+    registered: Registered, force: str | None, note: Callable[[str], None], *, is_loopback: bool
+) -> None:
     """On loopback a release without a passed gate is served with a note, elsewhere it needs a reason.
 
     Raises: GateRefusedError.
@@ -28,7 +29,7 @@ def check_may_be_served(registered: Registered, force: str | None, *, is_loopbac
         return
     if not is_loopback:
         check_gate_passed(registered, force)
-    progress.note(f"{_refused(registered)}; " + (f"served because: {force}" if force else "served on loopback only"))
+    note(f"{_refused(registered)}; " + (f"served because: {force}" if force else "served on loopback only"))
 
 
 def caveats_of(registered: Registered, registry: Registry) -> list[str]:
@@ -64,11 +65,11 @@ def _of_record(gate: GateRecord) -> Iterator[str]:
         yield f"not checked: {', '.join(unchecked)}"
 
 
-def note_caveats(registered: Registered, registry: Registry, progress: Progress) -> list[str]:
+def note_caveats(registered: Registered, registry: Registry, note: Callable[[str], None]) -> list[str]:
     """Say the caveats of a passed gate, and return them."""
     found = caveats_of(registered, registry)
     if found:
-        progress.note(f"release {registered.release.id} passed the gate, but {'; '.join(found)}")
+        note(f"release {registered.release.id} passed the gate, but {'; '.join(found)}")
     return found
 
 

@@ -23,10 +23,17 @@ _STATIC = Path(__file__).parent / "static"
 def build_app(desk: Desk, door: Door) -> FastAPI:
     """The application; it holds no state but the desk's."""
     app = FastAPI(title="relevance-judge review", openapi_url=None, docs_url=None, redoc_url=None)
-    pages = Pages(desk, door.form_token)
     app.middleware("http")(door.check)
     app.add_exception_handler(LedgerError, _on_ledger_error)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    pages = Pages(desk, door.form_token)
+    _add_pages(app, desk, pages)
+    _add_actions(app, desk, door, pages)
+    return app
+
+
+def _add_pages(app: FastAPI, desk: Desk, pages: Pages) -> None:
+    """What is only read."""
 
     @app.get("/", response_class=HTMLResponse)
     def queue(request: Request) -> str:
@@ -35,7 +42,7 @@ def build_app(desk: Desk, door: Door) -> FastAPI:
     @app.get("/pair/{number}")
     def pair(request: Request, number: int) -> Response:
         if not 0 <= number < len(desk.entries):
-            return PlainTextResponse(f"no pair {number} in this queue of {len(desk.entries)}", 404)
+            return _no_pair(number, desk)
         is_whole = request.query_params.get("whole") == "1"
         return HTMLResponse(pages.pair(number, pages.chosen(request.query_params), is_whole=is_whole))
 
@@ -52,15 +59,19 @@ def build_app(desk: Desk, door: Door) -> FastAPI:
         headers = {"Content-Disposition": 'attachment; filename="review.jsonl"'}
         return Response(content, media_type="application/x-ndjson", headers=headers)
 
+
+def _add_actions(app: FastAPI, desk: Desk, door: Door, pages: Pages) -> None:
+    """What stores something; each comes with the form of a page that the door knows."""
+
     @app.post("/pair/{number}")
     async def act(request: Request, number: int) -> Response:
-        return await _with_form(request, lambda form: _act(request, number, form))
+        return await with_form(request, lambda form: _act(desk, pages, request, number, form))
 
     @app.post("/undo")
     async def undo(request: Request) -> Response:
-        return await _with_form(request, lambda _form: _undo(request))
+        return await with_form(request, lambda _form: _to(desk.undo(), pages.chosen(request.query_params)))
 
-    async def _with_form(request: Request, work: Callable[[dict[str, str]], Response]) -> Response:
+    async def with_form(request: Request, work: Callable[[dict[str, str]], Response]) -> Response:
         try:
             form = await read_form(request)
         except ValueError as error:
@@ -69,31 +80,29 @@ def build_app(desk: Desk, door: Door) -> FastAPI:
             return PlainTextResponse("this form is of an older page; load the page again", 403)
         return await run_in_threadpool(work, form)
 
-    def _act(request: Request, number: int, form: dict[str, str]) -> Response:
-        if not 0 <= number < len(desk.entries):
-            return PlainTextResponse(f"no pair {number} in this queue of {len(desk.entries)}", 404)
-        chosen = pages.chosen(request.query_params)
-        around = [entry.number for entry in pages.shown(chosen, desk.reviews())]  # before the pair leaves the filter
-        seen = form.get("seen", "")
-        written = Written(
-            form.get("explanation", ""), form.get("bullet", ""), int(seen) if seen.isdecimal() and len(seen) < 19 else 0
-        )
-        action = form.get("action", "save")
-        try:
-            desk.act(number, action, written)
-        except RefusedActionError as error:
-            is_changed = isinstance(error, ChangedMeanwhileError)
-            page = pages.pair(
-                number, chosen, is_whole=False, refused=str(error), written=written, is_changed=is_changed
-            )
-            return HTMLResponse(page, 422)
-        following = None if action == "save" else pages.after(number, around)
-        return _to(number if following is None else following, chosen)
 
-    def _undo(request: Request) -> Response:
-        return _to(desk.undo(), pages.chosen(request.query_params))
+def _act(desk: Desk, pages: Pages, request: Request, number: int, form: dict[str, str]) -> Response:
+    if not 0 <= number < len(desk.entries):
+        return _no_pair(number, desk)
+    chosen = pages.chosen(request.query_params)
+    around = [entry.number for entry in pages.shown(chosen, desk.reviews())]  # before the pair leaves the filter
+    seen = form.get("seen", "")
+    written = Written(
+        form.get("explanation", ""), form.get("bullet", ""), int(seen) if seen.isdecimal() and len(seen) < 19 else 0
+    )
+    action = form.get("action", "save")
+    try:
+        desk.act(number, action, written)
+    except RefusedActionError as error:
+        is_changed = isinstance(error, ChangedMeanwhileError)
+        page = pages.pair(number, chosen, is_whole=False, refused=str(error), written=written, is_changed=is_changed)
+        return HTMLResponse(page, 422)
+    following = None if action == "save" else pages.after(number, around)
+    return _to(number if following is None else following, chosen)
 
-    return app
+
+def _no_pair(number: int, desk: Desk) -> Response:
+    return PlainTextResponse(f"no pair {number} in this queue of {len(desk.entries)}", 404)
 
 
 def _to(number: int | None, chosen: dict[str, str]) -> Response:

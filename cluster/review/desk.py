@@ -17,7 +17,7 @@ from judge_serve.judging.task import Example, Item
 from optimize_workers.evidence.bias import BiasTable, bias_tables
 from optimize_workers.evidence.disagreement import UNREADABLE, Compared, compare_pairs, sample_disagreements
 from optimize_workers.evidence.suspicion import suspected_labels
-from optimize_workers.guardrails import Guardrails, Refusal
+from optimize_workers.guardrails import Refusal
 from optimize_workers.library.reviews import (
     MAX_EXPLANATION_CHARS,
     EventKind,
@@ -91,12 +91,6 @@ class ChangedMeanwhileError(RefusedActionError):
     """The pair is not any more what the page showed when the texts were written."""
 
 
-def guard_of(run: RecordedRun) -> Guardrails:
-    """What refuses bullets, as in a search; it knows the examples that were read of the run."""
-    judge = run.judge
-    return Guardrails(judge.task.scale, judge.program.instruction, run.examples, own_texts=[judge.task.description])
-
-
 class Desk:
     """The queue of one run for one author.
 
@@ -154,12 +148,7 @@ class Desk:
 
     def prepare(self) -> None:
         """Compute what pages need later, so that they need not wait for it: seconds on thousands of pairs."""
-        _ = self.guard, self.bias
-
-    @cached_property
-    def guard(self) -> Guardrails:
-        """See `guard_of`."""
-        return guard_of(self.run)
+        _ = self.run.guard, self.bias
 
     @cached_property
     def bias(self) -> list[BiasTable]:
@@ -176,7 +165,7 @@ class Desk:
 
     def refusal(self, bullet: str) -> Refusal | None:
         """Why a bullet would be refused, if it would."""
-        return self.guard.explain(bullet) if bullet else None
+        return self.run.guard.explain(bullet) if bullet else None
 
     def act(self, number: int, action: str, written: Written) -> None:
         """Store what changed in the texts, and the decision, as one.

@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from judge_serve.judging.judge import Judge
 from judge_serve.judging.judgment import AnswerMode, InvalidReason, Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example, Item
+from optimize_workers.guardrails import Guardrails
 
 LEARNING_SPLITS = ("train", "val")  # what may be read without opening the test split
 _RELEASES = ("release_document.json", "release.json")  # of `evaluate`; of `optimize` and `demo`
@@ -48,6 +50,12 @@ class RecordedRun:
     examples: list[Example]
     others: list[Judgment]
     num_forgotten: int
+
+    @cached_property
+    def guard(self) -> Guardrails:
+        """What refuses bullets, as in a search; it knows the examples that were read of the run."""
+        task, instruction = self.judge.task, self.judge.program.instruction
+        return Guardrails(task.scale, instruction, self.examples, own_texts=[task.description])
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ class JudgeCall(NamedTuple):
         """Content key, 32 bytes; of many calls `call_keys` is faster."""
         return call_key(judge_key(self.judge), self.item, self.occurrence)
 
+    @property
+    def num_samples(self) -> int:
+        """How often the model is asked."""
+        return self.judge.votes.num_samples if self.judge.votes else 1
+
     def samples(self) -> list[JudgeCall]:
         """The calls behind this one: as many as its judge has votes, itself where it has none."""
         votes = self.judge.votes
@@ -41,9 +46,9 @@ class JudgeCall(NamedTuple):
         return [self._replace(occurrence=number) for number in sample_numbers(votes, self.occurrence)]
 
 
-def calls_of(judge: Judge, examples: Iterable[Example]) -> list[JudgeCall]:
+def calls_of(judge: Judge, examples: Iterable[Example], occurrence: int = 0) -> list[JudgeCall]:
     """One call of the judge for each example."""
-    return [JudgeCall(judge, example.item) for example in examples]
+    return [JudgeCall(judge, example.item, occurrence) for example in examples]
 
 
 def call_keys(calls: Sequence[JudgeCall]) -> list[bytes]:

@@ -2,9 +2,8 @@
 
 from typing import get_args
 
-from optimize_workers.evidence.calibration import Method
-
 from cluster.adapting.config import MethodName, OptimizerName
+from optimize_workers.evidence.calibration_fit import Method
 from optimize_workers.optimizers import OPTIMIZERS
 
 

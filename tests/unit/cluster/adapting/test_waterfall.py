@@ -17,7 +17,7 @@ from optimize_workers.statistics.metrics import measure
 from optimize_workers.study import StudyResult
 from tests.builders import JUDGE, PROGRAM, SCALE, make_examples, make_judgment
 from tests.recorded_searches import of_pairs
-from tests.unit.cluster.adapting.test_finish_adaptation import adapted_by, dataset  # noqa: F401
+from tests.unit.cluster.adapting.test_finish import adaptation_in, adapted_by, dataset  # noqa: F401
 from tests.unit.cluster.studies import make_trial
 
 EXAMPLES = make_examples(2, "test")  # human ratings 1 and 2
@@ -99,7 +99,7 @@ def finished(tmp_path, dataset, registry_home):  # noqa: F811
     for trial in trials:
         folder.append_line("candidates.jsonl", trial.as_dict())
     config = OptimizeConfig(data="rows.jsonl", optimizer="bullets", out=folder.path)
-    return finish_adaptation(adapted, dataset, folder, Registry(registry_home), config), folder
+    return finish_adaptation(adaptation_in(folder, dataset, config), adapted, Registry(registry_home)), folder
 
 
 def test_the_result_holds_the_steps_of_both_splits(finished):

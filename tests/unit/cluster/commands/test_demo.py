@@ -6,7 +6,7 @@ import pytest
 
 from cluster.adapting.search import Validation
 from cluster.commands.demo_loop import _better_of, _measure_expected
-from cluster.measuring.measure import measure_judge
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from judge_serve.judging import AnswerMode, EngineReply, Release
 from optimize_workers.dataset.splits import Dataset
@@ -27,12 +27,12 @@ def rate(request):
 
 @pytest.fixture
 def found():
-    session = SimpleNamespace(pool=InProcessPool(ScriptedEngine(rate)), ledger=MemoryStore())
     with Progress() as progress:
-        proof = measure_judge(Release(judge=JUDGE), SPLITS["test"], session.pool, progress, "test")
+        measurer = Measurer(InProcessPool(ScriptedEngine(rate)), MemoryStore(), progress)
+        proof = measurer.measure(Release(judge=JUDGE), SPLITS["test"], "test")
         search = SimpleNamespace(validation=Validation(SPLITS["val"], 12.5), refusal=None)
         adapted = SimpleNamespace(search=search, proof=SimpleNamespace(baseline=proof, winner=proof, gate="gate"))
-        expected = _measure_expected(adapted, DATASET, session, progress, num_fitted=40)
+        expected = _measure_expected(SimpleNamespace(dataset=DATASET, measurer=measurer), adapted, num_fitted=40)
         return adapted, expected, _better_of(adapted, expected, progress)
 
 

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from cluster.commands import app
 from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
-from cluster.machine.stores import open_ledger
 from cluster.registry.card import model_card
 from cluster.registry.gate_record import MAX_REASON_CHARS
 from cluster.registry.store import Registry
+from cluster.runs.run import open_ledger
 from judge_serve.judging import Judge, ModelIdentity, Program, Release, Task
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.program import Demonstration

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
-from cluster.machine.stores import open_ledger
+from cluster.runs.run import open_ledger
 from judge_serve.judging import Judge, ModelIdentity, Program, Release
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.task import Task

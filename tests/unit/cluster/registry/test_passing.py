@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cluster.commands import app
 from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
-from cluster.endpoint import deploy
+from cluster.endpoint import deploy, serve
 from cluster.endpoint.config import DeployConfig, ServeConfig
 from cluster.endpoint.deploy import run_deploy, run_rollback
 from cluster.failures import GateRefusedError
@@ -186,10 +186,10 @@ def endpoint(monkeypatch):
     """An endpoint that takes any release at once."""
     identity = RELEASE.judge.model
     monkeypatch.setattr(
-        deploy, "_require_running", lambda: SimpleNamespace(ray_address="", models=[identity], host="127.0.0.1", port=1)
+        deploy, "_require_running", lambda: SimpleNamespace(ray_address="", models=[identity], url="http://127.0.0.1:1")
     )
     monkeypatch.setattr(deploy, "_live_name", lambda *_: RELEASE.name)
-    for name in ("attach", "deploy", "_await_live", "_config"):
+    for name in ("attach", "deploy", "await_live", "application_of"):
         monkeypatch.setattr(deploy, name, lambda *_, **__: None)
 
 
@@ -231,12 +231,12 @@ def test_a_broken_record_in_the_registry_counts_as_none(registry, broken):
 def test_on_loopback_a_release_is_served_with_a_note_elsewhere_it_needs_a_reason(registry, capsys):
     entry = registry.register(RELEASE)
     with Progress() as progress:
-        check_may_be_served(entry, None, is_loopback=True, progress=progress)
+        check_may_be_served(entry, None, note=progress.note, is_loopback=True)
         with pytest.raises(GateRefusedError, match="no gate has seen this release"):
-            check_may_be_served(entry, None, is_loopback=False, progress=progress)
-        check_may_be_served(entry, "shown to the team", is_loopback=False, progress=progress)
+            check_may_be_served(entry, None, note=progress.note, is_loopback=False)
+        check_may_be_served(entry, "shown to the team", note=progress.note, is_loopback=False)
         passed = registry.register(RELEASE, gate=GateRecord(passed=True))
-        check_may_be_served(passed, None, is_loopback=False, progress=progress)
+        check_may_be_served(passed, None, note=progress.note, is_loopback=False)
     told = capsys.readouterr().err
     assert "served on loopback only" in told and "served because: shown to the team" in told
 
@@ -246,11 +246,11 @@ def test_on_loopback_a_release_is_served_with_a_note_elsewhere_it_needs_a_reason
 
 @pytest.fixture
 def serving(monkeypatch):
-    monkeypatch.setattr(deploy, "choice_for", lambda release, _location: f"choice of {release.id}")
+    monkeypatch.setattr(serve, "choice_for", lambda release, _location: f"choice of {release.id}")
 
     def chosen(**options):
         with Progress() as progress:
-            return deploy._judge_to_serve(ServeConfig(**options), progress)
+            return serve._judge_to_serve(ServeConfig(**options), progress)
 
     return chosen
 

@@ -1,19 +1,20 @@
-"""A whole choice of bullets in this process: search, test split, waterfall; the test split stays closed before."""
+"""A whole choice of bullets in this process, its test split closed before; what is found in the data beforehand."""
 
 import json
 from dataclasses import dataclass, field
 
 import pytest
 
+from cluster.adapting.adaptation import Adaptation
 from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.finish import finish_adaptation
-from cluster.adapting.optimize import adapt_judge
+from cluster.adapting.optimize import adapt_judge, run_optimize
 from cluster.endpoint.config import EXAMPLES
-from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
 from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
-from judge_serve.judging import Judge, ModelIdentity, Release, load_judge_file
+from cluster.runs.run import Run, open_ledger
+from judge_serve.judging import Judge, ModelIdentity, RefusedInputError, Release, load_judge_file
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.library.bullets import Bullet, Source, read_bullets
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
@@ -69,7 +70,8 @@ def adapt(session, dataset, folder, library, **options):
     )
     judge: Judge = JUDGE_FILE.judge(MODEL, config.mode)
     with open_ledger() as ledger, Progress() as progress:
-        return adapt_judge(judge, dataset, session, ledger, folder, progress, config, library), config
+        adaptation = Adaptation(judge, dataset, session, Run("optimize", folder, ledger, progress), config)
+        return adaptation, adapt_judge(adaptation, library)
 
 
 @pytest.fixture
@@ -78,9 +80,9 @@ def folder(tmp_path):
 
 
 def test_what_helps_is_found_and_proven_step_by_step_on_the_test_split(session, dataset, folder, registry_home):
-    adapted, config = adapt(session, dataset, folder, LIBRARY)
+    adaptation, adapted = adapt(session, dataset, folder, LIBRARY)
     assert set(adapted.proof.winner.release.judge.program.bullets) == set(HELPS)
-    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    result = finish_adaptation(adaptation, adapted, Registry(registry_home))
     assert [step["change"] for step in result["waterfall"]] == ["baseline", "added", "added"]
     assert [step["nmse"] for step in result["waterfall"]] == sorted(
         (step["nmse"] for step in result["waterfall"]), reverse=True
@@ -95,8 +97,8 @@ def test_what_helps_is_found_and_proven_step_by_step_on_the_test_split(session, 
 
 def test_a_calibrated_winner_is_fitted_on_train_beside_the_budget(session, dataset, folder, registry_home):
     library = [Bullet(text="Stay calm.")]
-    adapted, config = adapt(session, dataset, folder, library, budget=600, calibrate=True)
-    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    adaptation, adapted = adapt(session, dataset, folder, library, budget=600, calibrate=True)
+    result = finish_adaptation(adaptation, adapted, Registry(registry_home))
     winner = adapted.proof.winner.release
     assert result["calls"] <= 600
     assert result["calibration"]["calls"] == len(dataset.for_optimizers().train)
@@ -110,7 +112,7 @@ def test_a_calibrated_winner_is_fitted_on_train_beside_the_budget(session, datas
 
 
 def test_the_test_split_is_judged_after_the_search_and_opened_once(session, dataset, folder):
-    adapted, _ = adapt(session, dataset, folder, LIBRARY)
+    _, adapted = adapt(session, dataset, folder, LIBRARY)
     test = {e.item.document for e in dataset.by_split["test"]}
     places = [place for place, document in enumerate(session.seen) if document.replace("&lt;", "<") in test]
     assert adapted.proof.test_openings == 1
@@ -119,14 +121,14 @@ def test_the_test_split_is_judged_after_the_search_and_opened_once(session, data
 
 
 def test_at_most_so_many_bullets_are_kept(session, dataset, folder):
-    adapted, _ = adapt(session, dataset, folder, LIBRARY, max_bullets=1)
+    _, adapted = adapt(session, dataset, folder, LIBRARY, max_bullets=1)
     assert len(adapted.proof.winner.release.judge.program.bullets) == 1
 
 
 def test_a_bullet_that_a_test_document_taught_is_never_judged(session, dataset, folder):
     doc_id = dataset.by_split["test"][0].item.doc_id
     taught = LIBRARY[0].model_copy(update={"sources": (Source(query_id="q", doc_id=doc_id),)})
-    adapted, _ = adapt(session, dataset, folder, [taught, *LIBRARY[1:]])
+    _, adapted = adapt(session, dataset, folder, [taught, *LIBRARY[1:]])
     assert adapted.proof.winner.release.judge.program.bullets == (HELPS[1],)
     assert adapted.search.study.refusals == {"held_out_source": 1}
     lines = [json.loads(line) for line in (folder.path / "candidates.jsonl").read_text().splitlines()]
@@ -134,8 +136,61 @@ def test_a_bullet_that_a_test_document_taught_is_never_judged(session, dataset, 
 
 
 def test_the_baseline_stays_where_no_bullet_helps(session, dataset, folder, registry_home):
-    adapted, config = adapt(session, dataset, folder, [Bullet(text=HURTS), Bullet(text="Stay calm.")], budget=600)
-    result = finish_adaptation(adapted, dataset, folder, Registry(registry_home), config)
+    adaptation, adapted = adapt(session, dataset, folder, [Bullet(text=HURTS), Bullet(text="Stay calm.")], budget=600)
+    result = finish_adaptation(adaptation, adapted, Registry(registry_home))
     assert result["winner"]["nmse"] == result["baseline"]["nmse"]
     assert [step["change"] for step in result["waterfall"]] == ["baseline"]
     assert result["gate"]["passed"] is False or result["comparison"]["delta_nmse"] == 0.0
+
+
+# --- what is found in the data before anything is started ---
+
+TEXT = " ".join(f"word{number}" for number in range(30))
+SHOWING_JUDGE = f"""
+[program.sections]
+rubric = "Rate the pair."
+[[program.demonstrations]]
+query = "query 0"
+document = "{TEXT.upper()}"
+rating = 3
+explanation = "why"
+"""
+
+
+@pytest.fixture
+def optimize(tmp_path, monkeypatch):
+    """`optimize` of ten rows of each split, whose documents can be changed; the budget is too small to start."""
+    monkeypatch.setenv("RELEVANCE_JUDGE_HOME", str(tmp_path / "home"))
+
+    def run(documents, **config):
+        rows = [
+            {"query": f"query {n}", "document": documents.get(n, f"document {n}"), "doc_id": f"d{n}", "rating": 3}
+            | {"split": ("train", "val", "test")[n // 10]}
+            for n in range(30)
+        ]
+        data = tmp_path / "data.jsonl"
+        data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        model = "http://127.0.0.1:9/v1#none"
+        run_optimize(
+            OptimizeConfig(data=str(data), optimizer="gepa", model=model, budget=1, out=tmp_path / "out", **config),
+            Progress(),
+        )
+
+    return run
+
+
+def test_near_copies_are_told(optimize, capsys):
+    with pytest.raises(RefusedInputError, match="--budget 1 is too small"):
+        optimize({3: TEXT, 21: TEXT.upper()})
+    assert "1 documents of train are near copies of documents of val or test, such as d3" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def test_a_judge_that_shows_a_test_document_is_refused(optimize, tmp_path):
+    judge = tmp_path / "judge.toml"
+    judge.write_text(SHOWING_JUDGE, encoding="utf-8")
+    with pytest.raises(RefusedInputError, match="demonstration 1 of the judge shows document 'd25' of split 'test'"):
+        optimize({25: TEXT}, judge=judge)
+    with pytest.raises(RefusedInputError, match="--budget 1 is too small"):
+        optimize({5: TEXT}, judge=judge)

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
 from cluster.labeling.bulk import label_rows
-from cluster.machine.stores import open_ledger
-from cluster.measuring.measure import measure_judge
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.runs.recorded import read_run
+from cluster.runs.run import open_ledger
 from judge_serve.judging import AnswerMode, Judge, ModelIdentity, Program, Release, Sampling, Votes
 from judge_serve.judging.judge_call import JudgeCall
 from optimize_workers.dataset.splits import load_dataset
@@ -164,7 +164,7 @@ def test_measuring_serving_and_labeling_combine_the_same_votes(tmp_path, data):
     examples = load_dataset(str(data), SCALE).by_split["val"][:5]
     pool = InProcessPool(ScriptedEngine(noisy))
     with Progress() as progress:
-        measured = measure_judge(release, examples, pool, progress, "val").judgments
+        measured = Measurer(pool, None, progress).measure(release, examples, "val").judgments
         out = label_rows([(e.item, {"query": e.item.query}) for e in examples], release, pool, tmp_path, progress)
     labels = pq.read_table(out["shards"][0]).to_pylist()
     desk = Desk(lambda body: completion(json_reply(noisy_rating(body["messages"][-1]["content"], body["seed"]))))

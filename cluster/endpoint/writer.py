@@ -22,7 +22,7 @@ def open_writer(choice: ModelChoice, progress: Progress) -> Iterator[Callable[[E
     Raises: EngineError if the model cannot be reached.
     """
     if choice.endpoint is None:
-        from cluster.endpoint.session import open_session
+        from cluster.endpoint.session import open_session  # imports Ray
 
         with open_session(choice, home(), progress) as session:
             yield session.complete_reflection

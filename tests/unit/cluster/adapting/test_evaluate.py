@@ -5,12 +5,12 @@ import json
 import pytest
 
 from cluster.adapting.config import EvaluateConfig
-from cluster.adapting.optimize import run_evaluate
+from cluster.adapting.evaluate import run_evaluate
 from cluster.commands.evaluate import show as show_evaluated
 from cluster.commands.optimize import show as show_optimized
 from cluster.endpoint.judges import judge_to_run
-from cluster.machine.stores import open_ledger
 from cluster.progress import Progress
+from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge_call import calls_of
 from optimize_workers.dataset.splits import load_dataset

@@ -10,10 +10,10 @@ from cluster.adapting.calibration import calibrate_on_train, training_examples
 from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
 from cluster.labeling.bulk import label_rows
-from cluster.machine.stores import open_ledger
-from cluster.measuring.measure import measure_judge
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry.store import Registry
+from cluster.runs.run import open_ledger
 from judge_serve.judging import (
     Affine,
     AnswerMode,
@@ -221,7 +221,8 @@ def test_fitting_asks_for_train_only_and_nothing_twice(data):
     examples = training_examples(EXPECTED, dataset, limit=60)
     with Progress() as progress:
         for _ in range(2):
-            made = calibrate_on_train(EXPECTED, dataset, examples, InProcessPool(engine), store, progress)
+            measurer = Measurer(InProcessPool(engine), store, progress)
+            made = calibrate_on_train(EXPECTED, dataset, examples, measurer)
     assert engine.calls == 60
     assert (made.counts.calls, made.counts.cached) == (60, 60)
 
@@ -235,7 +236,7 @@ def test_measuring_serving_and_labeling_give_the_same_calibrated_numbers(tmp_pat
     examples = load_dataset(str(data), SCALE).by_split["test"][:5]
     pool = InProcessPool(ScriptedEngine(timid))
     with Progress() as progress:
-        measured = measure_judge(release, examples, pool, progress, "test").judgments
+        measured = Measurer(pool, None, progress).measure(release, examples, "test").judgments
         out = label_rows([(e.item, {"query": e.item.query}) for e in examples], release, pool, tmp_path, progress)
     labels = pq.read_table(out["shards"][0]).to_pylist()
 

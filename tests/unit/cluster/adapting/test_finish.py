@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from cluster.adapting.adaptation import Adaptation
 from cluster.adapting.config import OptimizeConfig
+from cluster.adapting.evidence import Proof
 from cluster.adapting.finish import Adapted, finish_adaptation
-from cluster.adapting.proof import Proof
 from cluster.adapting.search import Search, Spending, Validation
 from cluster.measuring.measure import Measured
+from cluster.progress import Progress
 from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
+from cluster.runs.run import Run
 from judge_serve.judging import Release
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evaluation.budget import Budget, Cost
@@ -50,6 +53,12 @@ def adapted_by(study):
     return Adapted(search, Proof(baseline, winner, compared, GateResult(False, ["too few"]), test_openings=1))
 
 
+def adaptation_in(folder, dataset, config):
+    """What is left of an adaptation when its session is closed."""
+    run = Run("optimize", folder, ledger=None, progress=Progress())
+    return Adaptation(JUDGE, dataset, session=None, run=run, config=config)
+
+
 @pytest.fixture
 def finished(tmp_path, dataset, registry_home):
     """The result of the search in `studies`, its folder, and its run in MLflow."""
@@ -58,7 +67,7 @@ def finished(tmp_path, dataset, registry_home):
     for trial in study.trials:
         folder.append_line("candidates.jsonl", trial.as_dict())
     config = OptimizeConfig(data="rows.jsonl", optimizer="gepa", out=folder.path)
-    result = finish_adaptation(adapted_by(study), dataset, folder, registry, config)
+    result = finish_adaptation(adaptation_in(folder, dataset, config), adapted_by(study), registry)
     (experiment,) = [e for e in registry._client.search_experiments() if e.name == "relevance-judge"]
     (run,) = registry._client.search_runs([experiment.experiment_id])
     return result, folder, registry._client, run

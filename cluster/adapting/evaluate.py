@@ -1,0 +1,72 @@
+"""`evaluate`: one judge measured on one split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.adapting.config import EvaluateConfig
+from cluster.adapting.data_notes import crossings_of, title_of
+from cluster.endpoint.judges import judge_to_run
+from cluster.measuring.measure import Measured, open_measurer
+from cluster.measuring.repeats import Repeated, check_repeats, measure_repeatedly, repeat_calls, with_temperature
+from cluster.progress import Progress
+from cluster.report import write_report
+from cluster.runs.run import begin_run, check_out, count_opening, open_ledger
+from optimize_workers.dataset.ranked_lists import Rankings, load_rankings
+from optimize_workers.dataset.splits import draw_examples, load_dataset
+from optimize_workers.evidence.ceiling import human_ceiling
+from optimize_workers.evidence.ranking import ranking_consequence
+
+
+def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
+    """Measure one judge on one split; returns the content of `result.json`."""
+    check_out(config.out, config.saved(), resume=config.resume)
+    release, choice = judge_to_run(config)
+    if config.temperature is not None:
+        release = with_temperature(release, config.temperature)
+    judge = release.judge
+    check_repeats(judge, config.repeats)
+    dataset = load_dataset(config.data, judge.task.scale)
+    examples = draw_examples(dataset.by_split[config.split], config.limit)
+    rankings = load_rankings(config.rankings) if config.rankings else None
+    progress.phase(title_of(dataset))
+    for note in crossings_of(dataset):
+        progress.note(note)
+    dataset.require_split(config.split)
+    calls = repeat_calls(judge, examples, config.repeats or 1)
+    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls) as measurer:
+        openings = count_opening(dataset, config.split, ledger, "evaluate", str(config.out))
+        run = begin_run("evaluate", config.out, config.saved(), ledger, progress, resume=config.resume)
+        title = f"judging {len(examples)} {config.split} examples with {judge.model.name}"
+        repeated: Repeated | None = None
+        if config.repeats is None:
+            measured = measurer.measure(release, examples, title)
+        else:
+            repeated = measure_repeatedly(measurer, release, examples, config.repeats, title)
+            measured = repeated.first
+    result = {**measured.as_dict(dataset, config.split), "test_openings": openings, **run.made_with()}
+    if repeated is not None:
+        result["repeats"] = repeated.as_dict()
+    result |= _beside(measured, rankings, config, progress)
+    rounds = repeated.rounds if repeated else [measured.judgments]
+    run.folder.write_judgments([("judge", release.id, one, examples) for one in rounds])
+    run.folder.write_json("release_document.json", {**release.model_dump(mode="json"), "digest": release.digest})
+    write_report(run.folder, result)
+    return run.finish(result)
+
+
+def _beside(
+    measured: Measured, rankings: Rankings | None, config: EvaluateConfig, progress: Progress
+) -> dict[str, Any]:
+    """What stands beside the figures: `human` where there are raters, `ranking` where ranked lists were given."""
+    examples, scale = measured.examples, measured.release.judge.task.scale
+    found: dict[str, Any] = {}
+    human = human_ceiling(examples, scale, {"judge": measured.judgments})
+    if human:
+        found["human"] = human.as_dict()
+    if rankings:
+        consequence = ranking_consequence(rankings, measured.judgments, examples, scale, config.k)
+        found["ranking"] = consequence.as_dict() if consequence else None
+        if consequence is None:
+            progress.note(f"{config.rankings}: no query that all rankings list has a labelled document that gains")
+    return found

@@ -1,0 +1,84 @@
+"""`serve`: a release or judge at an endpoint of this machine, until somebody stops it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from cluster.endpoint.config import ServeConfig
+from cluster.endpoint.deploy import application_of, await_live
+from cluster.endpoint.judges import choice_for, judge_to_run
+from cluster.endpoint.lifecycle import check_port_is_free, deploy, local_ray
+from cluster.endpoint.models import ModelChoice
+from cluster.endpoint.session import check_gpus, prepare_models
+from cluster.endpoint.signals import stop_on_signals
+from cluster.endpoint.state import ServeState, clear_state, read_state, started_at, write_state
+from cluster.progress import Progress
+from cluster.registry import CHAMPION, DEFAULT_NAME, Registry, check_may_be_served, has_registry, resolve_release
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.release import Release
+from judge_serve.serving.auth import load_api_keys
+from judge_serve.serving.home import home
+
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | None = None) -> dict[str, Any]:
+    """Serve a release until Ctrl-C (or `stop`); returns what was served."""
+    if config.host not in _LOOPBACK_HOSTS and load_api_keys() is None:
+        raise RefusedInputError(
+            f"--host {config.host} is reachable by others; set RELEVANCE_JUDGE_API_KEYS_FILE first (docs/security.md)"
+        )
+    running = read_state(home())
+    if running is not None:
+        raise RefusedInputError(f"'serve' runs already at {running.url} (process {running.pid}); stop it first")
+    release, choice = _judge_to_serve(config, progress)
+    if choice.served is None:
+        raise RefusedInputError(f"{choice.identity.name} is an endpoint already; serve hosts open-weight models")
+    check_port_is_free(config.host, config.port)
+    prepare_models([choice.served], progress)
+    with local_ray() as address:
+        check_gpus([choice.served])
+        progress.phase(f"starting vLLM with {choice.served.name}")
+        pid = os.getpid()
+        state = ServeState(
+            host=config.host,
+            port=config.port,
+            models=(choice.served,),
+            pid=pid,
+            started_at=started_at(pid) or 0.0,
+            ray_address=address,
+        )
+        deploy(application_of(state, release), on_wait=progress.waiting)
+        write_state(home(), state)
+        try:
+            await_live(release, progress)
+            progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
+            (stop or stop_on_signals()).wait()
+            progress.phase("stopping")
+        finally:
+            clear_state(home())
+    return {"release": release.id, "url": state.url}
+
+
+def _judge_to_serve(config: ServeConfig, progress: Progress) -> tuple[Release, ModelChoice]:
+    """The release or judge that is named; where nothing is, the champion, and without one the shipped judge."""
+    reference = config.release
+    if reference is None and config.names_nothing and has_registry():
+        champion = Registry(home()).champion_of(DEFAULT_NAME)
+        if champion is not None:
+            progress.note(f"serving the champion {champion.release.id}; --model or --judge serve another judge")
+            reference = f"{DEFAULT_NAME}@{CHAMPION}"
+    if reference is None:
+        release, choice = judge_to_run(config)
+        progress.note(f"no gate has seen judge {release.id}; register and gate it before its ratings are relied on")
+        return release, choice
+    registry = Registry(home())
+    registered = resolve_release(reference, registry)
+    choice = choice_for(registered.release, config.model)
+    is_loopback = config.host in _LOOPBACK_HOSTS
+    check_may_be_served(registered, config.force, progress.note, is_loopback=is_loopback)
+    if config.force and not registered.gate_passed:
+        registry.record_override(registered, "serve", config.force)
+    return registered.release, choice

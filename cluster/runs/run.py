@@ -1,0 +1,94 @@
+"""Where a command writes: this user's ledger, and a run with its folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.progress import Progress
+from cluster.runs.folder import RunFolder
+from cluster.runs.versions import made_with
+from judge_serve.judging.content_key import digest_of_text
+from judge_serve.judging.errors import RefusedInputError
+from judge_serve.serving.home import home
+from optimize_workers.dataset.splits import Dataset
+from optimize_workers.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a command: where it writes, what it records, and who is told.
+
+    Attributes:
+        command: which one, as the ledger and the gate's record name it.
+    """
+
+    command: str
+    folder: RunFolder
+    ledger: Ledger
+    progress: Progress
+
+    @property
+    def study_journal(self) -> Path:
+        """Where an optimizer keeps the journal of this run's study: in the home, one per run folder."""
+        digest = digest_of_text(str(self.folder.path.resolve()))
+        return home() / "studies" / f"{self.folder.path.name}-{digest[:12]}.journal"
+
+    @staticmethod
+    def made_with() -> dict[str, Any]:
+        """What a run that ends now was made with, see `versions.made_with`."""
+        return made_with()
+
+    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Write `result.json`, last of all files: its presence means that the run is complete; returns the content."""
+        self.folder.write_json("result.json", result)
+        return result
+
+
+@contextmanager
+def open_ledger() -> Iterator[Ledger]:
+    """The ledger at `RELEVANCE_JUDGE_STORE`, by default `ledger.db` in the home."""
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedInputError(f"RELEVANCE_JUDGE_HOME {home()} cannot be written ({error.strerror})") from error
+    ledger = Ledger(os.environ.get("RELEVANCE_JUDGE_STORE") or f"sqlite:///{home() / 'ledger.db'}")
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def check_out(out: Path, saved: dict[str, Any], *, resume: bool = False) -> None:
+    """Raise RefusedInputError if no run can begin in `out`, before anything is started; writes nothing."""
+    RunFolder.check(out, saved if resume else None)
+
+
+def begin_run(
+    command: str, out: Path, saved: dict[str, Any], ledger: Ledger, progress: Progress, *, resume: bool = False
+) -> Run:
+    """Make the folder of a run and note it in the ledger, so that `ledger forget` finds its files.
+
+    Args:
+        command: what runs.
+        out: the folder, checked before by `check_out`.
+        saved: the config as the folder keeps it.
+        ledger: open as long as the run judges.
+        progress: told what goes on.
+        resume: whether the run goes on with the unfinished one in `out`.
+
+    Raises: RefusedInputError, see `RunFolder.create`.
+    """
+    folder = RunFolder.create(out, saved, resume=resume)
+    ledger.record_run(str(folder.path.resolve()), command)
+    return Run(command, folder, ledger, progress)
+
+
+def count_opening(dataset: Dataset, split: str, ledger: Ledger, command: str, run: str) -> int:
+    """Open a split, that of test on record; returns how often the test split of these data was opened so far."""
+    dataset.open_split(split, lambda fingerprint: ledger.record_test_opening(fingerprint, command, run))
+    return ledger.count_test_openings(dataset.fingerprint)
