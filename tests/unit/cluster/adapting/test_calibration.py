@@ -236,7 +236,7 @@ def test_measuring_serving_and_labeling_give_the_same_calibrated_numbers(tmp_pat
     examples = load_dataset(str(data), SCALE).by_split["test"][:5]
     pool = InProcessPool(ScriptedEngine(timid))
     with Progress() as progress:
-        measured = Measurer(pool, None, progress).measure(release, examples, "test").judgments
+        measured = Measurer(pool, MemoryStore(), progress).measure(release, examples, "test").judgments
         out = label_rows([(e.item, {"query": e.item.query}) for e in examples], release, pool, tmp_path, progress)
     labels = pq.read_table(out["shards"][0]).to_pylist()
 

@@ -18,7 +18,7 @@ from judge_serve.judging.judge_call import JudgeCall
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evaluation.recorded import Recorded
 from tests.builders import SCALE, make_calibration
-from tests.fakes import InProcessPool, ScriptedEngine, json_reply
+from tests.fakes import InProcessPool, MemoryStore, ScriptedEngine, json_reply
 from tests.unit.judge_serve.serving.desk import Desk, completion
 
 pytestmark = pytest.mark.usefixtures("registry_home")
@@ -164,7 +164,7 @@ def test_measuring_serving_and_labeling_combine_the_same_votes(tmp_path, data):
     examples = load_dataset(str(data), SCALE).by_split["val"][:5]
     pool = InProcessPool(ScriptedEngine(noisy))
     with Progress() as progress:
-        measured = Measurer(pool, None, progress).measure(release, examples, "val").judgments
+        measured = Measurer(pool, MemoryStore(), progress).measure(release, examples, "val").judgments
         out = label_rows([(e.item, {"query": e.item.query}) for e in examples], release, pool, tmp_path, progress)
     labels = pq.read_table(out["shards"][0]).to_pylist()
     desk = Desk(lambda body: completion(json_reply(noisy_rating(body["messages"][-1]["content"], body["seed"]))))
