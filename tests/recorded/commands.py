@@ -47,6 +47,8 @@ UNSTEADY = {
     "version",
     "date",
     "created",
+    "registered_ms",
+    "size_bytes",
     "python",
     "mean_latency_s",
     "git",
