@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
 from cluster.runs.config import LabelledData, RunConfig, Split
@@ -13,11 +13,10 @@ from judge_serve.catalogue.entries import EMBEDDED, Prices, prices_of
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.votes import MAX_SAMPLES
 from optimize_workers.evidence.gate.config import GateConfig
+from optimize_workers.optimizers import OPTIMIZERS, check_optimizer
 
 MAX_SEED = 2**32 - 1  # numpy's and Optuna's, which gets one more
-# the names of `optimize_workers.optimizers.OPTIMIZERS` and `optimize_workers.evidence.calibration.Method`, which import
-# libraries that take seconds; tests/unit/cluster/adapting/test_names.py compares them
-OptimizerName = Literal["gepa", "mipro", "bullets"]
+# of `optimize_workers.evidence.calibration_fit.Method`, which imports libraries that take seconds; a test compares them
 MethodName = Literal["auto", "none", "affine", "isotonic"]
 
 
@@ -47,7 +46,9 @@ class OptimizeConfig(RunConfig):
     """Config of `optimize`."""
 
     data: LabelledData
-    optimizer: OptimizerName = Field(description="How a better prompt is searched.")
+    optimizer: Annotated[str, AfterValidator(check_optimizer)] = Field(
+        description=f"How a better prompt is searched: {', '.join(OPTIMIZERS)}."
+    )
     judge: Path = Field(DEFAULT_JUDGE, description="Judge file (TOML); its prompt is the baseline.")
     model: str = Field(
         EMBEDDED, description="embedded, catalogue name, folder, Hugging Face id, http(s)://host/v1#name."

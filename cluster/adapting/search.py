@@ -16,7 +16,7 @@ from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.guardrails import Refusal
 from optimize_workers.library.bullets import Bullet
-from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.optimizers import load_optimizer
 from optimize_workers.optimizers.bullets.search import BulletOptimizer
 from optimize_workers.reflection import ReflectionModel, Reflector
 from optimize_workers.study import MIN_VALIDITY, Optimizer, Study, StudyResult, Trial
@@ -117,7 +117,7 @@ def _note_search(adaptation: Adaptation, found: StudyResult, budget: Budget, spe
 def _optimizer_of(config: OptimizeConfig) -> Optimizer:
     if config.optimizer == BULLETS and config.max_bullets is not None:
         return BulletOptimizer(config.max_bullets)
-    return OPTIMIZERS[config.optimizer]()
+    return load_optimizer(config.optimizer)()
 
 
 def _trial_recorder(adaptation: Adaptation, budget: Budget) -> Callable[[Trial], None]:

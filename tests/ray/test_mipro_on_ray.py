@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from optimize_workers.evaluation.budgeted import Budgeted
-from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.optimizers import load_optimizer
 from tests.fakes import ScriptedEngine
 from tests.unit.optimize_workers.optimizers.searches import make_study, readable_with_demonstrations
 
@@ -23,7 +23,7 @@ def test_mipro_on_workers_finds_what_mipro_in_process_finds(local_ray):
     there = make_study(readable_with_demonstrations, can_propose=False, budget=60)
     pool = WorkerPool(partial(ScriptedEngine, readable_with_demonstrations))
     there.judging = Budgeted(pool, there.budget)
-    expected, found = OPTIMIZERS["mipro"]().run(here), OPTIMIZERS["mipro"]().run(there)
+    expected, found = load_optimizer("mipro")().run(here), load_optimizer("mipro")().run(there)
     pool.close()
     assert found.winner.demonstrations
     assert without_time(found.trials) == without_time(expected.trials)

@@ -125,7 +125,7 @@ def test_help_says_what_is_required_what_is_usual_and_what_may_be_chosen():
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["optimize", "x", "--out", "o", "--optimizer", "nosuch"], "--optimizer: Input should be 'gepa', 'mipro' or"),
+        (["optimize", "x", "--out", "o", "--optimizer", "nosuch"], "--optimizer: unknown optimizer"),
         (["evaluate", "x", "--out", "o", "--mode", "free"], "--mode: Input should be 'generate', 'guided' or"),
         (["evaluate", "x", "--out", "o", "--limit", "many"], "--limit: Input should be a valid integer"),
         (["calibrate", "x", "--out", "o", "--method", "nosuch"], "--method: Input should be 'auto', 'none', 'affine'"),

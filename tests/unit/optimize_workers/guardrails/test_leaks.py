@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from judge_serve.judging import AnswerMode, EngineReply
 from optimize_workers.dataset.splits import SPLITS, load_dataset
-from optimize_workers.optimizers import OPTIMIZERS
+from optimize_workers.optimizers import OPTIMIZERS, load_optimizer
 from optimize_workers.optimizers.mipro.example_sets import to_demonstration
 from tests.builders import JUDGE, SCALE
 from tests.fakes import json_reply
@@ -113,7 +113,7 @@ def test_a_search_shows_no_text_of_val_or_test(tmp_path_factory, optimizer, rows
         return propose(prompt)
 
     study = make_study(judge_recorded, reflect=reflect_recorded, judge=judge, data=data, seed=seed, budget=60)
-    OPTIMIZERS[optimizer]().run(study)
+    load_optimizer(optimizer)().run(study)
     val, test = (
         marks_in(*(f"{e.item.query} {e.item.document}" for e in dataset.by_split[split])) for split in SPLITS[1:]
     )
@@ -144,6 +144,6 @@ def test_the_searches_of_these_tests_show_and_reflect(tmp_path):
             data=data,
             budget=60,
         )
-        OPTIMIZERS[optimizer]().run(study)
+        load_optimizer(optimizer)().run(study)
         assert marks_in(*prompts)
         assert optimizer != "mipro" or any(len(request.messages) > 2 for request in requests)
