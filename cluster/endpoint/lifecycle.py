@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.endpoint.ray_environment import prepare_ray_environment
+from cluster.endpoint.ray_environment import keep_ray_token_private, prepare_ray_environment
 from cluster.failures import ServingFailedError
 from judge_serve.judging.errors import RefusedInputError
 
@@ -105,6 +105,7 @@ def local_ray(num_cpus: int | None = None) -> Iterator[str]:
         return
     for name in ("ray.serve", "ray._private"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    keep_ray_token_private()
     context = ray.init(
         address="local",  # never a Ray that somebody else started on this machine
         num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
@@ -113,6 +114,7 @@ def local_ray(num_cpus: int | None = None) -> Iterator[str]:
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+    keep_ray_token_private()
     try:
         yield str(context.address_info["gcs_address"])
     finally:

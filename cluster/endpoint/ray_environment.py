@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def prepare_ray_environment() -> None:
@@ -11,3 +12,15 @@ def prepare_ray_environment() -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's workers, vLLM among them, yield to everything
+
+
+def keep_ray_token_private() -> None:
+    """Let nobody else read the token that lets its holder run code on this user's Ray.
+
+    Ray writes `~/.ray/auth_token` readable by all. To be called before Ray starts, so that the folder is closed when
+    the token is written, and after it.
+    """
+    token = Path.home() / ".ray" / "auth_token"
+    token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if token.exists():
+        token.chmod(0o600)
