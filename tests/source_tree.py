@@ -75,6 +75,7 @@ def num_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def num_parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Parameters beside `self` and `cls`."""
+    """Parameters beside `self` and `cls`, `*rest` and `**options` too."""
     args = node.args
-    return sum(arg.arg not in ("self", "cls") for arg in [*args.posonlyargs, *args.args, *args.kwonlyargs])
+    more = [arg for arg in (args.vararg, args.kwarg) if arg is not None]
+    return sum(arg.arg not in ("self", "cls") for arg in [*args.posonlyargs, *args.args, *args.kwonlyargs, *more])

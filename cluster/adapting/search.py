@@ -17,7 +17,6 @@ from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.guardrails import Refusal
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.optimizers import load_optimizer
-from optimize_workers.optimizers.bullets.search import BulletOptimizer
 from optimize_workers.reflection import ReflectionModel, Reflector
 from optimize_workers.study import MIN_VALIDITY, Optimizer, Study, StudyResult, Trial
 
@@ -115,9 +114,8 @@ def _note_search(adaptation: Adaptation, found: StudyResult, budget: Budget, spe
 
 
 def _optimizer_of(config: OptimizeConfig) -> Optimizer:
-    if config.optimizer == BULLETS and config.max_bullets is not None:
-        return BulletOptimizer(config.max_bullets)
-    return load_optimizer(config.optimizer)()
+    options = {} if config.max_bullets is None else {"max_bullets": config.max_bullets}
+    return load_optimizer(config.optimizer)(**options)
 
 
 def _trial_recorder(adaptation: Adaptation, budget: Budget) -> Callable[[Trial], None]:

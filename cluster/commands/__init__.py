@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -75,6 +76,15 @@ class _CommandTable(click.Group):
 
         module, help_text = COMMANDS[cmd_name]
         return as_click(cmd_name, importlib.import_module(module).COMMAND, help_text)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command chosen; Ctrl-C ends it with status 130, also while it is imported or its result is shown."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            from cluster.commands.running import interrupted
+
+            interrupted()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and help of the table."""

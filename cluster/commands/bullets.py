@@ -26,32 +26,32 @@ def ablate(config: AblateConfig, progress: Progress) -> Result:
     return run_ablate(config, progress)
 
 
-def list_bullets(config: LibraryConfig, progress: Progress) -> Result:
+def list_bullets(config: LibraryConfig, _progress: Progress) -> Result:
     """Read the library."""
     from cluster.library.bullets import run_list
 
-    return run_list(config, progress)
+    return run_list(config)
 
 
-def export(config: ExportBulletsConfig, progress: Progress) -> Result:
+def export(config: ExportBulletsConfig, _progress: Progress) -> Result:
     """Write the library to a file."""
     from cluster.library.bullets import run_export
 
-    return run_export(config, progress)
+    return run_export(config)
 
 
-def import_bullets(config: ImportBulletsConfig, progress: Progress) -> Result:
+def import_bullets(config: ImportBulletsConfig, _progress: Progress) -> Result:
     """Read a file into the library."""
     from cluster.library.bullets import run_import
 
-    return run_import(config, progress)
+    return run_import(config)
 
 
-def remove(config: RemoveBulletsConfig, progress: Progress) -> Result:
+def remove(config: RemoveBulletsConfig, _progress: Progress) -> Result:
     """Take bullets out."""
     from cluster.library.bullets import run_remove
 
-    return run_remove(config, progress)
+    return run_remove(config)
 
 
 def distill(config: DistillConfig, progress: Progress) -> Result:

@@ -19,39 +19,39 @@ _STYLES = {"same": "", "removed": "strike red", "added": "bold green"}
 _MARKS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}  # also where there are no colours
 
 
-def list_releases(config: CommandConfig, progress: Progress) -> Result:
+def list_releases(_config: CommandConfig, _progress: Progress) -> Result:
     """Read the registry."""
     from cluster.registry.listing import run_list_releases
 
-    return run_list_releases(config, progress)
+    return run_list_releases()
 
 
-def show(config: ShowReleaseConfig, progress: Progress) -> Result:
+def show(config: ShowReleaseConfig, _progress: Progress) -> Result:
     """Read one release."""
     from cluster.registry.listing import run_show_release
 
-    return run_show_release(config, progress)
+    return run_show_release(config)
 
 
-def diff(config: DiffReleasesConfig, progress: Progress) -> Result:
+def diff(config: DiffReleasesConfig, _progress: Progress) -> Result:
     """Compare two releases."""
     from cluster.registry.listing import run_diff_releases
 
-    return run_diff_releases(config, progress)
+    return run_diff_releases(config)
 
 
-def export(config: ExportReleaseConfig, progress: Progress) -> Result:
+def export(config: ExportReleaseConfig, _progress: Progress) -> Result:
     """Write a release to a file."""
     from cluster.registry.moving import run_export_release
 
-    return run_export_release(config, progress)
+    return run_export_release(config)
 
 
-def import_release(config: ImportReleaseConfig, progress: Progress) -> Result:
+def import_release(config: ImportReleaseConfig, _progress: Progress) -> Result:
     """Register the release of a file."""
     from cluster.registry.moving import run_import_release
 
-    return run_import_release(config, progress)
+    return run_import_release(config)
 
 
 def show_list(result: Result) -> None:

@@ -103,16 +103,14 @@ def run_command(
         _fail(str(error), EXIT_GATE)
     except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
         if _began_with_ctrl_c(error):
-            _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+            interrupted()
         _fail(str(error), EXIT_FAILED)
     except Exception as error:  # the last boundary: one line for people, the rest for those who ask
         if _began_with_ctrl_c(error):
-            _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+            interrupted()
         logger.debug("unexpected error", exc_info=True)
         reason = (str(error).splitlines() or [""])[0]
         _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
-    except KeyboardInterrupt:
-        _fail(_INTERRUPTED, EXIT_INTERRUPTED)
     if as_json:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
@@ -126,6 +124,14 @@ def _began_with_ctrl_c(error: BaseException) -> bool:
     """Whether cleaning up after Ctrl-C raised this, as Optuna's journal does when it loses its lock file to it."""
     before = error.__context__
     return before is not None and (isinstance(before, KeyboardInterrupt) or _began_with_ctrl_c(before))
+
+
+def interrupted() -> NoReturn:
+    """End with the status of Ctrl-C.
+
+    Raises: Exit.
+    """
+    _fail(_INTERRUPTED, EXIT_INTERRUPTED)
 
 
 def _fail(message: str, status: int) -> NoReturn:

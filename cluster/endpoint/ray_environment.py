@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_ray_environment() -> None:
@@ -17,10 +20,15 @@ def prepare_ray_environment() -> None:
 def keep_ray_token_private() -> None:
     """Let nobody else read the token that lets its holder run code on this user's Ray.
 
-    Ray writes `~/.ray/auth_token` readable by all. To be called before Ray starts, so that the folder is closed when
-    the token is written, and after it.
+    Ray writes `~/.ray/auth_token` readable by all. To be called before Ray starts, so that a new folder is closed when
+    the token is written, and after it. A token from the environment, or of somebody else, is left as it is.
     """
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return
     token = Path.home() / ".ray" / "auth_token"
-    token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if token.exists():
-        token.chmod(0o600)
+    try:
+        token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if token.exists():
+            token.chmod(0o600)
+    except OSError as error:
+        logger.warning("%s cannot be made private (%s); see that nobody else reads it", token, error.strerror)

@@ -33,8 +33,9 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     check_gate_passed(registered, config.force)
     release = registered.release
     rows = read_rows(config.input)
-    with open_session(choice_for(release, config.model), home(), progress) as session, open_ledger() as ledger:
-        run = begin_run("label", config.out, saved, ledger, progress)
+    with open_session(choice_for(release, config.model), home(), progress) as session:
+        with open_ledger() as ledger:
+            run = begin_run("label", config.out, saved, ledger, progress)
         override = config.force if not registered.gate_passed else None
         if override:
             registry.record_override(registered, "label", override)

@@ -19,7 +19,7 @@ from optimize_workers.library.reviews import EventKind, ReviewEvent, library_of,
 TRAIN = "train"
 
 
-def run_list(config: LibraryConfig, _progress: object) -> dict[str, Any]:
+def run_list(config: LibraryConfig) -> dict[str, Any]:
     """The library, as JSON."""
     with open_ledger() as ledger:
         bullets, num_held_out = accepted_bullets(ledger, all_splits=config.all_splits)
@@ -29,7 +29,7 @@ def run_list(config: LibraryConfig, _progress: object) -> dict[str, Any]:
     }
 
 
-def run_export(config: ExportBulletsConfig, _progress: object) -> dict[str, Any]:
+def run_export(config: ExportBulletsConfig) -> dict[str, Any]:
     """Write the library for `optimize --bullets`."""
     if config.path.exists():
         raise RefusedInputError(f"{config.path} exists; choose another name or remove it")
@@ -41,7 +41,7 @@ def run_export(config: ExportBulletsConfig, _progress: object) -> dict[str, Any]
     return {"bullets": len(bullets), "held_out": num_held_out, "path": str(config.path)}
 
 
-def run_import(config: ImportBulletsConfig, _progress: object) -> dict[str, Any]:
+def run_import(config: ImportBulletsConfig) -> dict[str, Any]:
     """Take the bullets of a file into the library; of those that it holds already only further sources."""
     with open_ledger() as ledger:
         known = {bullet.text: bullet.sources for bullet in library_of(ledger.review_events())}
@@ -55,7 +55,7 @@ def run_import(config: ImportBulletsConfig, _progress: object) -> dict[str, Any]
     return {"imported": len(new), "path": str(config.path)}
 
 
-def run_remove(config: RemoveBulletsConfig, _progress: object) -> dict[str, Any]:
+def run_remove(config: RemoveBulletsConfig) -> dict[str, Any]:
     """Take bullets out of the library, with those that say the same: else one of these would stand there instead.
 
     Raises: RefusedInputError if one of the ids is none of the library; then nothing is removed.

@@ -13,12 +13,12 @@ from cluster.registry.store import Registered, Registry, resolve_release
 from judge_serve.serving.home import home
 
 
-def run_list_releases(_config: object, _progress: object) -> dict[str, Any]:
+def run_list_releases() -> dict[str, Any]:
     """All releases, newest first."""
     return {"releases": [_line_of(entry) for entry in Registry(home()).releases()]}
 
 
-def run_show_release(config: ShowReleaseConfig, _progress: object) -> dict[str, Any]:
+def run_show_release(config: ShowReleaseConfig) -> dict[str, Any]:
     """One release with its gate results, overrides, lineage and card."""
     registry = Registry(home())
     entry = resolve_release(config.release, registry)
@@ -37,7 +37,7 @@ def run_show_release(config: ShowReleaseConfig, _progress: object) -> dict[str, 
     }
 
 
-def run_diff_releases(config: DiffReleasesConfig, _progress: object) -> dict[str, Any]:
+def run_diff_releases(config: DiffReleasesConfig) -> dict[str, Any]:
     """What differs between two releases."""
     registry = Registry(home())
     first, second = (resolve_release(one, registry).release for one in (config.first, config.second))

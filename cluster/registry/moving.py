@@ -28,7 +28,7 @@ MAX_ORIGIN_CHARS = 200
 UNNAMED = "an unnamed machine"
 
 
-def run_export_release(config: ExportReleaseConfig, _progress: object) -> dict[str, Any]:
+def run_export_release(config: ExportReleaseConfig) -> dict[str, Any]:
     """Write a release with its gate result to a file."""
     registered = resolve_release(config.release)
     if config.out.exists():
@@ -48,7 +48,7 @@ def run_export_release(config: ExportReleaseConfig, _progress: object) -> dict[s
     }
 
 
-def run_import_release(config: ImportReleaseConfig, _progress: object) -> dict[str, Any]:
+def run_import_release(config: ImportReleaseConfig) -> dict[str, Any]:
     """Register the release of a file, with the gate result that came with it unless one of this registry is known.
 
     A file says itself when and where its result was made, so a result of this registry stays, however old.

@@ -87,5 +87,7 @@ def connection_failure(error: Exception, source: str) -> UnreachableError:
 
 
 def no_answer_in(timeout_s: float, error: Exception, source: str) -> EngineTimeoutError:
-    """The error for a request that was sent and not answered in time."""
-    return EngineTimeoutError(f"{source} did not answer in {timeout_s:g} s ({type(error).__name__})")
+    """The error for a request that was not answered in time."""
+    return EngineTimeoutError(
+        f"{source} did not answer in {timeout_s:g} s ({type(error).__name__}); check that it runs and is not overloaded"
+    )

@@ -82,6 +82,12 @@ class Budget:
         return self.total - self.used - self.promised
 
     @property
+    def unspent(self) -> int:
+        """Judge calls that were not made, promised or not: what people are told."""
+        with self._lock:
+            return self.total - self.used - sum(promise.spent for promise in self._open)
+
+    @property
     def left(self) -> int:
         """Judge calls that may still be promised, each as costly as the costliest so far."""
         left = self.calls_left
@@ -143,21 +149,11 @@ class Budget:
             else:
                 self.used += promise.spent
                 self.promised -= promise.spent
-            self.release(promise)
+            self._give_back(promise)
 
     def release(self, promise: Promise) -> None:
-        """Give back what is not spent of a promise: its calls, and the tokens and dollars promised with them."""
-        with self._lock:
-            if not promise.is_open:
-                return
-            if (above := self._open_above(promise)) is not None:
-                above.calls += promise.calls
-            else:
-                self.promised -= promise.calls
-            self.used_tokens -= promise.tokens
-            self.used_usd -= promise.usd
-            promise.calls, promise.is_open = 0, False
-            self._open.discard(promise)
+        """Give back a promise that nothing came of; what was spent of it all the same is counted."""
+        self.settle(promise)
 
     def settle_all(self) -> None:
         """Settle what is still promised, when a search ends or breaks off; what is under way counts when it is in."""
@@ -170,6 +166,17 @@ class Budget:
         with self._lock:
             worst = self._worst_call
             self._worst_call = Cost(1, max(worst.tokens, call.tokens), max(worst.usd, call.usd))
+
+    def _give_back(self, promise: Promise) -> None:
+        """Calls that were not spent, and the tokens and dollars promised with them; what was spent has moved on."""
+        if (above := self._open_above(promise)) is not None:
+            above.calls += promise.calls
+        else:
+            self.promised -= promise.calls
+        self.used_tokens -= promise.tokens
+        self.used_usd -= promise.usd
+        promise.calls, promise.spent, promise.is_open = 0, 0, False
+        self._open.discard(promise)
 
     def _open_above(self, promise: Promise) -> Promise | None:
         above = promise.drawn_from

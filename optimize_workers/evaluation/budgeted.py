@@ -61,11 +61,9 @@ class Budgeted:
             return self._draw(calls, on_done, own)
         finally:
             self.budget.settle(own)
-            self._tell_budget()
 
     def _draw(self, calls: Sequence[JudgeCall], on_done: OnDone | None, promise: Promise) -> list[Judgment]:
         wave = self.budget.promise(len(calls), self._worst(calls), promise)
-        self._tell_budget()
         arrived: list[tuple[int, Judgment]] = []
 
         def note(places: Sequence[int], judgments: Sequence[Judgment]) -> None:
@@ -77,6 +75,8 @@ class Budgeted:
             return self._inner.judge(calls, note)
         finally:  # what an engine that failed has judged is spent, the rest is not
             self.budget.settle(wave, self._spent(calls, arrived))
+            if self._watcher:
+                self._watcher.spent(self.budget.unspent, self.budget.usd_left, self.budget.tokens_left)
 
     def _worst(self, calls: Sequence[JudgeCall]) -> Cost:
         if not self.budget.has_token_limits:
@@ -94,10 +94,6 @@ class Budgeted:
             costs.append(self._estimator.cost(judgment.prompt_tokens, judgment.completion_tokens))
             self._estimator.learn(prompt_bytes(calls[place]), judgment.prompt_tokens, judgment.completion_tokens)
         return Cost(len(arrived), sum(cost.tokens for cost in costs), sum(cost.usd for cost in costs))
-
-    def _tell_budget(self) -> None:
-        if self._watcher:
-            self._watcher.spent(self.budget.left, self.budget.usd_left, self.budget.tokens_left)
 
 
 def prompt_bytes(call: JudgeCall) -> int:

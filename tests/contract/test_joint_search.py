@@ -98,8 +98,6 @@ def our_trials(seed: int, num_trials: int, ahead: int = 1) -> list[tuple[int, in
             SearchSize(MINIBATCH, num_trials, ahead),
             judging,
             lambda waiting: waiting.wait(),
-            spent=0,
-            left=10_000,
         )
         search.run(judging.start(programs[0][0], VAL).wait())
     return [(t.origin["instruction"], t.origin["demonstrations"], t.is_full) for t in study.trials]

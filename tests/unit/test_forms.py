@@ -134,3 +134,4 @@ def test_a_test_module_is_of_a_readable_size(path):
     assert path.read_text(encoding="utf-8").count("\n") <= MAX_MODULE_LINES
     for node in functions(path):
         assert num_lines(node) <= MAX_FUNCTION_LINES, node.name
+        assert num_parameters(node) <= MAX_PARAMETERS, node.name

@@ -28,7 +28,6 @@ class SelectionJudging:
         self._texts = texts
         self._ids = [Bullet(text=text).id for text in texts]
         self._judging = JudgingOnce(study, threads)
-        self._used_before = study.budget.used
         self._kept = study.budget.promise(0)
 
     def program(self, chosen: Chosen) -> Program:
@@ -53,11 +52,6 @@ class SelectionJudging:
             if remaining is not None and used > 0:
                 left = min(left, int(remaining * budget.used / used))
         return left
-
-    @property
-    def spent(self) -> int:
-        """Judge calls sent."""
-        return self._study.budget.used - self._used_before
 
     @property
     def free(self) -> int:

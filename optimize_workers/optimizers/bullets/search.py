@@ -289,7 +289,7 @@ class _Search:
                 ci95=nmse_interval(loss, [example.item.query_id for example in examples]),
                 delta_nmse=compared.delta_nmse,
                 delta_ci95=compared.ci95,
-                calls=self._judging.spent,
+                calls=self._study.budget.used,
                 ground=outcome.ground,
                 p_value=outcome.p_value if outcome.ground else None,
             )

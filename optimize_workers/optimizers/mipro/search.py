@@ -120,6 +120,8 @@ class _Search:
         in_line = study.budget.has_token_limits
         validation = study.validation_examples(plan.num_validation)
         num_calls = study.budget.left
+        if num_calls < len(validation):
+            return
         baseline = self._judging.start(study.judge.program, validation)
         measured = self._measure(baseline) if in_line else None
         if self._is_over:

@@ -1,5 +1,7 @@
 """Trials and studies for tests, as the optimizers record them."""
 
+from dataclasses import replace
+
 from optimize_workers.study import StudyResult, Trial
 from tests.builders import PROGRAM
 
@@ -9,16 +11,16 @@ def program_of(text):
     return PROGRAM.with_sections({"rubric": text})
 
 
-def make_trial(number, nmse, text=None, *, calls=0, n=40, is_full=True, split="val", validity=1.0, **origin):
-    """A trial of the baseline, or of the program with this rubric."""
+def make_trial(number, nmse, text=None, *, calls=0, n=40, is_full=True, **origin):
+    """A trial on validation examples of the baseline, or of the program with this rubric."""
     program = PROGRAM if text is None else program_of(text)
-    return Trial(number, program, 1.0 - nmse / 100.0, validity, n, is_full, origin, split, calls)
+    return Trial(number, program, 1.0 - nmse / 100.0, 1.0, n, is_full, origin, "val", calls)
 
 
 def make_child(number, text, parent, proposal, *, passed, section="rubric"):
     """A proposal judged on its minibatch of the training examples."""
     origin = {"parents": [parent.digest], "proposal": proposal, "section": section, "passed": passed}
-    return make_trial(number, 20.0, text, n=8, is_full=False, split="train", **origin)
+    return replace(make_trial(number, 20.0, text, n=8, is_full=False, **origin), split="train")
 
 
 def gepa_study():

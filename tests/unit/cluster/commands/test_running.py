@@ -1,8 +1,13 @@
 """Running a command: what an error becomes."""
 
+import importlib
+from types import ModuleType
+
 import pytest
 from click.exceptions import Exit
+from click.testing import CliRunner
 
+from cluster.commands import app
 from cluster.commands.running import Command, run_command
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import OutageError
@@ -40,3 +45,16 @@ def test_an_error_without_ctrl_c_is_a_failure(capsys):
 
     assert ended_by(run) == 1
     assert "unexpected FileNotFoundError: second" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("moment", ["import", "show"])
+def test_ctrl_c_outside_of_the_work_is_an_interruption_too(moment, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    shown = ModuleType("cluster.commands.status")
+    shown.COMMAND = Command(CommandConfig, lambda *_: {}, stop)
+    monkeypatch.setattr(importlib, "import_module", stop if moment == "import" else lambda _: shown)
+    done = CliRunner().invoke(app, ["status"])
+    assert done.exit_code == 130
+    assert "interrupted" in done.output

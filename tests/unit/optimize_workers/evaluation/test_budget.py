@@ -22,6 +22,14 @@ def test_a_released_promise_costs_nothing():
     assert (budget.used, budget.left, budget.tokens_left) == (0, 10, 100)
 
 
+def test_what_was_spent_of_a_released_promise_is_counted():
+    budget = Budget(10)
+    promise = budget.promise(6)
+    budget.settle(budget.promise(4, out_of=promise), Cost(3))
+    budget.release(promise)
+    assert (budget.used, budget.promised, budget.calls_left) == (3, 0, 7)
+
+
 def test_what_is_drawn_from_a_promise_takes_nothing_else():
     budget = Budget(10)
     promise = budget.promise(6)

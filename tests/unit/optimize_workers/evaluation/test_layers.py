@@ -184,6 +184,16 @@ def test_watchers_are_told_what_is_left():
     assert watcher.budgets[-1] == (90, pytest.approx(0.997), None)
 
 
+def test_what_is_promised_and_not_spent_is_told_as_left():
+    watcher, budget = Watching(), Budget(100, max_tokens=10_000)
+    layer = Budgeted(InProcessPool(ScriptedEngine(with_tokens(100, 20))), budget, watcher=watcher)
+    promise = budget.promise(40)
+    layer.judge(CALLS, promise=promise)
+    assert watcher.budgets[-1] == (90, None, 10_000 - 10 * 120)
+    budget.settle(promise)
+    assert (budget.unspent, budget.calls_left) == (90, 90)
+
+
 def test_the_first_few_calls_show_how_the_model_counts_tokens():
     """A token a byte would be 10 x 700 and more; four bytes a token fit."""
 
