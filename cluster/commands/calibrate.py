@@ -18,8 +18,8 @@ def run(config: CalibrateConfig, progress: Progress) -> Result:
 
 def show(result: Result) -> None:
     """The figures before and after, how the calibration was chosen, and the gate's answer."""
-    arms = [("uncalibrated", result["baseline"]), ("calibrated", result["winner"])]
-    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", arms)
+    judges = [("uncalibrated", result["baseline"]), ("calibrated", result["winner"])]
+    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", judges)
     print_comparison(result["comparison"])
     print_calibration(result["calibration"])
     print_ratings("calibrated", result["winner"])

@@ -38,14 +38,14 @@ def run(config: DemoConfig, progress: Progress) -> Result:
 
 def show(result: Result) -> None:
     """The before/after table, the release, the endpoint's answer and the labels."""
-    arms = [
+    judges = [
         ("baseline", result["baseline"]),
         (f"winner ({result['optimizer']})", result["winner"]),
         ("baseline, expected", result["expected_baseline"]),
         ("winner, expected", result["expected"]),
         ("winner, calibrated", result["calibrated"]),
     ]
-    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", arms)
+    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", judges)
     print_calibration(result["calibration"])
     print_ratings("winner", result["winner"])
     print_gate(result["deployed_gate"])

@@ -23,22 +23,22 @@ def run(config: GateRunConfig, progress: Progress) -> Result:
 def show(result: Result) -> None:
     """The figures of the release and of what it was held against, and every rule."""
     held = result["against"]["release"]
-    arms = [(f"{result['against']['role']} {held}", result["baseline"])] if held else []
-    arms.append((f"release {result['release']}", result["winner"]))
-    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", arms)
+    judges = [(f"{result['against']['role']} {held}", result["baseline"])] if held else []
+    judges.append((f"release {result['release']}", result["winner"]))
+    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", judges)
     if not held:
         print_plain(f"no other judge: {result['against']['role']}")
     print_ratings("release", result["winner"])
     if result["adversarial"]:
-        print_plain(_shifts_table(result["adversarial"]))
+        print_plain(_rating_shifts_table(result["adversarial"]))
     print_gate(result["gate"])
 
 
-def _shifts_table(shifts: list[dict[str, Any]]) -> Table:
+def _rating_shifts_table(rating_shifts: list[dict[str, Any]]) -> Table:
     table = Table("perturbed pairs", "should", title="mean shift of ratings", title_justify="left")
     for name in ("pairs", "invalid", "shift", "95 % interval", "moved by 1"):
         table.add_column(name, justify="right")
-    for shift in shifts:
+    for shift in rating_shifts:
         row = [shift["kind"], shift["expected"].replace("_", " "), str(shift["n"]), str(shift["invalid"])]
         mean, interval, moved = shift["mean_shift"], shift["ci95"], shift["moved_share"]
         row += ["-" if mean is None else f"{mean:+.2f}"]

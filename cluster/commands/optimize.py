@@ -30,8 +30,8 @@ def run(config: OptimizeConfig, progress: Progress) -> Result:
 
 def show(result: Result) -> None:
     """The before/after table and the gate's answer."""
-    arms = [("baseline", result["baseline"]), (f"winner ({result['optimizer']})", result["winner"])]
-    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", arms)
+    judges = [("baseline", result["baseline"]), (f"winner ({result['optimizer']})", result["winner"])]
+    print_figures(f"{result['winner']['dataset']['n']} held-out pairs", judges)
     print_comparison(result["comparison"])
     if result.get("luck"):
         print_plain(luck_line(result["luck"]))

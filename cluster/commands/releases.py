@@ -16,7 +16,7 @@ from cluster.registry.config import DiffReleasesConfig, ExportReleaseConfig, Imp
 from cluster.runs.config import CommandConfig
 
 _STYLES = {"same": "", "removed": "strike red", "added": "bold green"}
-_MARKS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}  # also where there are no colours
+_BRACKETS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}  # also where there are no colours
 
 
 def list_releases(_config: CommandConfig, _progress: Progress) -> Result:
@@ -111,7 +111,7 @@ def show_difference(result: Result) -> None:
     for section in result["sections"]:
         text = Text(f"\n[{section['name']}]\n")
         for change in section["changes"]:
-            before, after = _MARKS[change["what"]]
+            before, after = _BRACKETS[change["what"]]
             text.append(before + printable(change["text"]).rstrip() + after + " ", style=_STYLES[change["what"]])
         print_plain(text)
     for what in ("bullets", "demonstrations"):

@@ -11,13 +11,13 @@ from cluster.commands.printing import print_plain
 from optimize_workers.evidence.gate.config import GateConfig
 
 
-def print_figures(title: str, arms: list[tuple[str, dict[str, Any]]]) -> None:
+def print_figures(title: str, judges: list[tuple[str, dict[str, Any]]]) -> None:
     """The figures of judges on the same pairs, one judge a row."""
     table = Table(title=title, title_justify="left")
     table.add_column("judge")
     for name in ("NMSE", "95 % interval", "valid", "invalid", "NMSE of valid", "constant", "skill"):
         table.add_column(name, justify="right")
-    for name, figures in arms:
+    for name, figures in judges:
         low, high = figures["nmse_ci95"]
         table.add_row(
             name,

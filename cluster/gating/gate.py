@@ -76,10 +76,10 @@ def _checked(
     own, other = sides["winner"], sides.get("baseline")
     winner, scale = own.measured, own.measured.release.judge.task.scale
     compared = compare(other.measured.judgments, winner.judgments, winner.examples, scale) if other else None
-    shifts = None
+    moved = None
     if pairs is not None:
-        shifts = rating_shifts(pairs, own.rerated, winner.examples, other.rerated if other else None)
+        moved = rating_shifts(pairs, own.rerated, winner.examples, other.rerated if other else None)
     held_out = HeldOut(winner.examples, winner.judgments, other.measured.judgments if other else None, scale)
-    evidence = GateEvidence(winner.figures, compared, held_out, shifts, findings, reference.words)
+    evidence = GateEvidence(winner.figures, compared, held_out, moved, findings, reference.words)
     gate = check_gate(evidence, config.rules)
-    return Gated(sides, compared, gate, pairs or (), shifts or ())
+    return Gated(sides, compared, gate, pairs or (), moved or ())

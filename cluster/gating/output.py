@@ -22,14 +22,14 @@ from optimize_workers.statistics.comparison import Comparison
 class Gated(NamedTuple):
     """A release (`winner`) and what it was held against (`baseline`), measured, and the answer.
 
-    `pairs` and `shifts` are empty where no perturbed pair was judged.
+    `pairs` and `rating_shifts` are empty where no perturbed pair was judged.
     """
 
     sides: dict[str, MeasuredSide]
     comparison: Comparison | None
     gate: GateResult
     pairs: Sequence[Perturbed]
-    shifts: Sequence[RatingShift]
+    rating_shifts: Sequence[RatingShift]
 
     @property
     def winner(self) -> Measured:
@@ -55,7 +55,7 @@ def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: in
         "test_openings": openings,
         "gate": gated.gate.as_dict(),
         **Run.made_with(),
-        "adversarial": [shift.as_dict() for shift in gated.shifts],
+        "adversarial": [shift.as_dict() for shift in gated.rating_shifts],
     }
 
 
@@ -64,8 +64,8 @@ def record_of_gated(gated: Gated, reference: Reference, dataset: Dataset, openin
     against = (reference.release.id, reference.role) if reference.release else None
     asked = Asked("gate", dataset, against, openings)
     record = record_of(asked, gated.gate, gated.winner.figures, gated.winner.examples)
-    shifts = tuple(KeptShift.model_validate(shift.as_dict()) for shift in gated.shifts)
-    return record.model_copy(update={"adversarial": shifts})
+    kept = tuple(KeptShift.model_validate(shift.as_dict()) for shift in gated.rating_shifts)
+    return record.model_copy(update={"adversarial": kept})
 
 
 def write_run(run: Run, gated: Gated, result: dict[str, Any], card: str) -> None:

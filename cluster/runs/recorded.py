@@ -22,7 +22,7 @@ from optimize_workers.guardrails import Guardrails
 
 LEARNING_SPLITS = ("train", "val")  # what may be read without opening the test split
 _RELEASES = ("release_document.json", "release.json")  # of `evaluate`; of `optimize` and `demo`
-_ARMS = ("winner", "judge", "baseline")  # the first that a run has is the one that is reviewed
+_REVIEWED_FIRST = ("winner", "judge", "baseline")  # the first that a run has is the one that is reviewed
 # without these there is nothing to review; all others may be missing
 _NEEDED_OF_JUDGMENTS = ("query_id", "doc_id", "split", "gold_rating", "rating", "model", "mode")
 _NEEDED_OF_EXAMPLES = ("query_id", "doc_id", "split", "gold_rating", "query", "document")
@@ -77,7 +77,7 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     release = _release_path(folder)
     judged = _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS)
     arms = list(dict.fromkeys(_arm_of(row) for row in judged))
-    chosen = arm or next((name for name in _ARMS if name in arms), "")
+    chosen = arm or next((name for name in _REVIEWED_FIRST if name in arms), "")
     mine = [row for row in judged if _arm_of(row) == chosen and not row.get("occurrence")]
     if not mine:
         raise RefusedInputError(f"{folder}: has no judgments of {chosen or 'any judge'!r}, found {', '.join(arms)}")

@@ -35,7 +35,7 @@ class _Taught(NamedTuple):
     started: Started
 
 
-class Bootstrapping:
+class Bootstrap:
     """Draws the sets and starts the teachers; `sets` waits for them.
 
     Args:

@@ -19,7 +19,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import BudgetExceededError
 from optimize_workers.guardrails import Refusal
 from optimize_workers.optimizers.judging_once import JudgingOnce, Started
-from optimize_workers.optimizers.mipro.bootstrap import Bootstrapping, with_demonstrations
+from optimize_workers.optimizers.mipro.bootstrap import Bootstrap, with_demonstrations
 from optimize_workers.optimizers.mipro.instructions import MAX_BATCHES, Proposed, fixed_variants, propose_instructions
 from optimize_workers.optimizers.mipro.trials import AHEAD, FULL_EVALUATION_STEP, JointSearch, SearchSize
 from optimize_workers.study import Judged, Study, StudyResult
@@ -126,7 +126,7 @@ class _Search:
         measured = self._measure(baseline) if in_line else None
         if self._is_over:
             return
-        bootstrapping = Bootstrapping(
+        bootstrapping = Bootstrap(
             study,
             self._judging,
             num_sets=plan.num_sets - 1,

@@ -1,4 +1,4 @@
-"""Bootstrapping: the human's reason, or the judge's where it agreed; nobody is shown the pair it judges."""
+"""Bootstrap: the human's reason, or the judge's where it agreed; nobody is shown the pair it judges."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import pytest
 from judge_serve.judging import AnswerMode
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.optimizers.judging_once import JudgingOnce
-from optimize_workers.optimizers.mipro.bootstrap import SIZES, Bootstrapping
+from optimize_workers.optimizers.mipro.bootstrap import SIZES, Bootstrap
 from optimize_workers.optimizers.mipro.example_sets import MAX_EXPLANATION_CHARS
 from tests.builders import JUDGE, make_example, make_examples
 from tests.fakes import json_reply
@@ -24,7 +24,7 @@ def bootstrap(script, *, train=None, most=6, max_calls=100, num_sets=5, mode=Ans
     data = OptimizationData(train=train or make_examples(60), val=VAL)
     study = make_study(script, judge=judge, data=data, budget=1_000)
     with ThreadPoolExecutor(8) as threads:
-        started = Bootstrapping(study, JudgingOnce(study, threads), num_sets=num_sets, most=most, max_calls=max_calls)
+        started = Bootstrap(study, JudgingOnce(study, threads), num_sets=num_sets, most=most, max_calls=max_calls)
         return study, started.sets(), started.num_calls
 
 
