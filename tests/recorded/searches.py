@@ -79,29 +79,34 @@ def rewriting(seed: int, max_judge_calls: int) -> dict[str, Any]:
     return _search(seed, max_judge_calls, reflecting, GepaOptimizer())
 
 
-def joint(seed: int, max_judge_calls: int) -> dict[str, Any]:
+def joint(seed: int, max_judge_calls: int, max_tokens: int | None = None) -> dict[str, Any]:
     """A MIPROv2 search."""
-    return _search(seed, max_judge_calls, Reflecting(ProposingModel(seed, NO_LATENCY)), MiproOptimizer())
+    return _search(seed, max_judge_calls, Reflecting(ProposingModel(seed, NO_LATENCY)), MiproOptimizer(), max_tokens)
 
 
 def _search(
-    seed: int, max_judge_calls: int, reflecting: Reflecting, optimizer: GepaOptimizer | MiproOptimizer
+    seed: int,
+    max_judge_calls: int,
+    reflecting: Reflecting,
+    optimizer: GepaOptimizer | MiproOptimizer,
+    max_tokens: int | None = None,
 ) -> dict[str, Any]:
     config = LandscapeConfig(seed=seed)
     with recorded_study(config, NO_LATENCY, SLOTS, max_judge_calls, reflecting) as (study, _, _):
         listening = Listening(study.reflect)
         study.reflect = listening
+        study.budget.max_tokens = max_tokens
         return decided(optimizer.run(study), listening.prompts)
 
 
-def choosing(seed: int, max_judge_calls: int) -> dict[str, Any]:
+def choosing(seed: int, max_judge_calls: int, max_tokens: int | None = None) -> dict[str, Any]:
     """A choice of bullets."""
     config = config_of(seed)
     pool = InProcessPool(LandscapeEngine(config, rules_of=bullets_in))
     study = Study(
         judge=JUDGE,
         data=Landscape(config).data,
-        judging=Budgeted(pool, Budget(max_judge_calls)),
+        judging=Budgeted(pool, Budget(max_judge_calls, max_tokens=max_tokens)),
         seed=seed,
         reflect=lambda prompt: "",
         bullets=library(seed),
@@ -156,6 +161,7 @@ def run_all() -> dict[str, Any]:
         "gepa": {str(seed): rewriting(seed, 700) for seed in (0, 1)},
         "mipro": {str(seed): joint(seed, 500) for seed in (0, 1)},
         "bullets": {"0": choosing(0, 2_500)},
+        "limited": {"mipro": joint(1, 500, 60_000), "bullets": choosing(0, 2_500, 400_000)},
     }
     return json.loads(json.dumps({"identities": identities(), **searches}))
 
