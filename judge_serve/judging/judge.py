@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -93,12 +95,22 @@ class Judge(BaseModel):
         """The most tokens that a visible reply may have."""
         return 1 if self.mode is AnswerMode.EXPECTED else self.sampling.max_tokens
 
+    def __reduce__(self) -> tuple[Callable[[str], Judge], tuple[str]]:
+        """Sent to other processes as JSON; one that got this judge before goes on with the object that it has."""
+        return _received, (self.model_dump_json(),)
+
     @model_validator(mode="after")
     def _check_demonstrations(self) -> Judge:
         check_demonstrations(self.program, self.task)
         check_explanations(self.program, self.mode)
         check_votes(self.votes, self.sampling, self.mode)
         return self
+
+
+@lru_cache(maxsize=256)
+def _received(text: str) -> Judge:
+    """The judge of a JSON text, one object each: what is derived from a judge is kept with it."""
+    return Judge.model_validate_json(text)
 
 
 def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineRequest:

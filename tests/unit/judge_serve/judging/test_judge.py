@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import pickle
 import time
 
 import pytest
@@ -265,3 +266,10 @@ def test_calls_of_one_engine_can_run_together():
         return await asyncio.gather(*(judge_pair(judge_in(), ITEM, engine) for _ in range(50)))
 
     assert {judgment.rating for judgment in asyncio.run(judge_many())} == {3}
+
+
+def test_a_judge_sent_twice_is_one_object_at_the_other_end():
+    sent = pickle.dumps(JUDGE)
+    received = pickle.loads(sent)
+    assert received == JUDGE and received.digest == JUDGE.digest
+    assert pickle.loads(sent) is received
