@@ -30,7 +30,7 @@ from judge_serve.judging.judge import judge_pair
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.retrying import RetryPolicy
-from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, Wave
+from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, WaitingCallers, Wave
 from optimize_workers.evaluation.layer import OnDone
 
 logger = logging.getLogger(__name__)
@@ -171,9 +171,8 @@ class WorkerPool:
         self._workers = [_Worker(JudgeWorker.remote(connect, policy, slots), slots) for slots in shares]  # type: ignore[attr-defined]
         self._dispatcher = Dispatcher(policy)
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._num_waves = 0
-        self._is_closed = False
-        self._lock = threading.Lock()
+        self._callers = WaitingCallers()
+        self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="worker-pool", daemon=True)
         self._thread.start()
 
@@ -191,11 +190,7 @@ class WorkerPool:
         """
         if not calls:
             return []
-        with self._lock:
-            if self._is_closed:
-                raise RuntimeError("the pool is closed")
-            self._num_waves += 1
-            wave = Wave(self._num_waves, calls)
+        wave = self._callers.enter(calls)
         judgments: list[Judgment | None] = [None] * len(calls)
         num_left = len(calls)
         self._events.put(partial(self._dispatcher.open, wave))
@@ -218,15 +213,16 @@ class WorkerPool:
                 if on_done:
                     on_done(arrived.places, arrived.judgments)
         finally:
+            self._callers.leave(wave)
             self._events.put(partial(self._close_wave, wave))
         return [judgment for judgment in judgments if judgment is not None]
 
     def close(self) -> None:
         """Stop the workers; waves that somebody waits for end with an error."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
+        self._callers.end(RuntimeError("the pool was closed"))
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         self._events.put(lambda: None)
         self._thread.join(timeout=10.0)
         for worker in self._workers:
@@ -234,9 +230,8 @@ class WorkerPool:
 
     def _run(self) -> None:
         """The pool's thread: all that happens is an event, after each the workers are given what they have room for."""
-        error: Exception = RuntimeError("the pool was closed")
         try:
-            while not self._is_closed:
+            while not self._callers.has_ended:
                 try:
                     self._events.get(timeout=min(LOOK_EVERY_S, self._dispatcher.wait_s()) + 0.001)()
                     while not self._events.empty():
@@ -245,11 +240,11 @@ class WorkerPool:
                     pass
                 self._dispatcher.give_up_if_too_long()
                 self._fill_workers()
-        except Exception as caught:  # the thread's boundary: whoever waits is told
+        except Exception as error:  # the thread's boundary: whoever waits is told, also whose wave is not open yet
             logger.exception("the worker pool failed")
-            error, self._is_closed = caught, True
-        for wave in self._dispatcher.waves.values():
-            wave.fail(error)
+            self._callers.end(error)
+        finally:
+            self._callers.end(RuntimeError("the pool's thread ended"))
 
     def _fill_workers(self) -> None:
         self._look_after_dead_workers()

@@ -251,6 +251,32 @@ def test_calls_that_kill_every_worker_raise_in_the_end(pool):
         pool(die_always).judge(calls(examples=EXAMPLES[:4]))
 
 
+def test_callers_end_with_the_pool_s_thread_also_whose_calls_it_never_saw(pool):
+    shared = pool()
+    go_on, failures = threading.Event(), []
+
+    def fail_later():
+        go_on.wait()
+        raise KeyError("our own bug")
+
+    def judge():
+        with pytest.raises(KeyError, match="our own bug"):
+            shared.judge(calls())
+        failures.append("told")
+
+    shared._events.put(fail_later)  # whatever comes after it stays in line
+    callers = [threading.Thread(target=judge) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    wait_until = time.monotonic() + 10.0
+    while shared._events.qsize() < len(callers) and time.monotonic() < wait_until:
+        time.sleep(0.01)
+    go_on.set()
+    for caller in callers:
+        caller.join(timeout=10.0)
+    assert failures == ["told"] * len(callers)
+
+
 def test_a_closed_pool_leaves_no_worker(pool):
     import ray
 
