@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from judge_serve.engines.failures import connection_failure, no_answer_in, status_failure
+from judge_serve.engines.dialect import Dialect
+from judge_serve.engines.error_bodies import ErrorBody, error_in, read_error
+from judge_serve.engines.failures import connection_failure, no_answer_in, rule_of, status_failure
 from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import MalformedAnswerError, RefusedInputError
+from judge_serve.judging.errors import BadRequestError, MalformedAnswerError, RefusedInputError
 
+logger = logging.getLogger(__name__)
+
+MAX_LESSONS = 6  # refused parameters that one request may find out; each is sent again without it
 _MIN_SECRET_CHARS = 8  # shorter keys are placeholders, and could stand in any answer
 
 
@@ -23,6 +29,7 @@ class HttpEngineConfig(BaseModel):
 
     Attributes:
         timeout_s: how long one request may take in all, to the last byte of its answer.
+        dialect: what is known beforehand of the parameters that it takes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +41,7 @@ class HttpEngineConfig(BaseModel):
     timeout_s: float = Field(300.0, gt=0)
     connect_timeout_s: float = Field(10.0, gt=0)
     max_connections: int = Field(256, ge=1)
+    dialect: Dialect = Dialect()
 
 
 class _Answer(NamedTuple):
@@ -45,11 +53,16 @@ class _Answer(NamedTuple):
 
 
 class HttpEngine:
-    """Engine over `POST {base_url}/chat/completions`; sends each request once."""
+    """Engine over `POST {base_url}/chat/completions`.
+
+    Sends each request once; again only where the endpoint refuses one of its parameters, which is then left out of all
+    further requests too.
+    """
 
     def __init__(self, config: HttpEngineConfig, api_key: str | None = None) -> None:
         self._config = config
         self._source = f"endpoint {config.base_url}"
+        self._dialect = config.dialect
         self._api_key = (api_key or "").strip()  # secrets read from files end in a line break
         if not (self._api_key.isascii() and self._api_key.isprintable()):
             raise RefusedInputError("RELEVANCE_JUDGE_MODEL_KEY holds characters that no key has; set it again")
@@ -66,11 +79,21 @@ class HttpEngine:
         """Name of the model that answers."""
         return self._config.model
 
+    @property
+    def dialect(self) -> Dialect:
+        """What is known by now of the parameters that the endpoint takes."""
+        return self._dialect
+
     async def complete(self, request: EngineRequest) -> EngineReply:
         """See `Engine.complete`."""
         config = self._config
         body = to_chat_body(request, config.model, is_vllm=config.is_vllm, is_reasoning=config.is_reasoning)
-        return self._read(await self._send(body))
+        for _ in range(MAX_LESSONS):
+            said = self._dialect.say(body)
+            answer = await self._send(said)
+            if not self._learn(answer, said) or self._dialect.say(body) == said:
+                return self._read(answer)
+        return self._read(await self._send(self._dialect.say(body)))
 
     async def _send(self, body: dict[str, Any]) -> _Answer:
         """Send a body and wait for all of the answer."""
@@ -88,6 +111,18 @@ class HttpEngine:
             text = f"it points to {_address(response.headers.get('location', ''))}"
         return _Answer(response.status_code, self._without_key(text), _retry_after_s(response))
 
+    def _learn(self, answer: _Answer, said: dict[str, Any]) -> bool:
+        """Whether the answer refuses a parameter; it is left out of what is said from now on."""
+        error = _refusal_in(answer)
+        if error is None:
+            return False
+        learned = self._dialect.learned(error, said)
+        if learned == self._dialect:
+            return True  # another request may have found it out meanwhile
+        logger.warning("%s refused a parameter; from now on %s", self._source, self._dialect.difference(learned))
+        self._dialect = learned
+        return True
+
     def _read(self, answer: _Answer) -> EngineReply:
         if answer.status != httpx.codes.OK:
             raise status_failure(answer.status, answer.text, self._source, answer.retry_after_s)
@@ -103,6 +138,23 @@ class HttpEngine:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _refusal_in(answer: _Answer) -> ErrorBody | None:
+    """What an endpoint says that does not take requests of this form, be it in a 200."""
+    status: int | None = answer.status
+    error: ErrorBody | None
+    if status == httpx.codes.OK:
+        if '"error"' not in answer.text:  # nearly every answer: it is not read twice
+            return None
+        try:
+            error = error_in(json.loads(answer.text))
+        except (ValueError, RecursionError):
+            return None
+        status = error.status if error else None
+    else:
+        error = read_error(answer.text)
+    return error if status is not None and error and rule_of(status, error).kind is BadRequestError else None
 
 
 def _address(location: str) -> str:
