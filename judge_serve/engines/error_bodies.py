@@ -85,12 +85,12 @@ def error_of(body: Any) -> ErrorBody:
 
 
 def error_in(answer: Any) -> ErrorBody | None:
-    """The error that a success carries in place of a completion, or in its first choice."""
+    """The error that a success carries in place of a completion, beside it, or in its first choice."""
     if not isinstance(answer, dict):
         return None
     choices = answer.get("choices")
-    if not choices and (answer.get("error") or answer.get("object") == "error"):
-        return error_of(answer)
+    if answer.get("error") or (not choices and answer.get("object") == "error"):
+        return error_of({name: said for name, said in answer.items() if name != "choices"})
     first = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(first, dict) and first.get("error"):
         return error_of(first["error"])

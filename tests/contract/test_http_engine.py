@@ -114,7 +114,6 @@ def test_http_refuses_an_impossible_key_without_showing_it(key):
         Answer(b"{}", 302, {"location": "http://127.0.0.1:1/"}),
         Answer(json.dumps({"choices": KEY}).encode()),
         Answer(json.dumps({"error": f"your key {KEY} is no good"}).encode()),
-        Answer(b"", 307, {"location": f"https://{KEY}@127.0.0.1/v1?key={KEY}"}),
     ],
 )
 def test_http_never_shows_the_key(endpoint, answer, caplog):
@@ -201,7 +200,7 @@ def test_http_plain_http_behind_an_https_address_does_not_pass(endpoint):
 
 
 def test_http_a_redirect_says_where_it_points_and_what_to_do(endpoint):
-    error = failure(endpoint, Answer(b"", 308, {"location": "https://judge.test/v2/chat/completions?a=b"}))
+    error = failure(endpoint, Answer(b"", 308, {"location": "https://me:mine@judge.test/v2/chat/completions?a=b"}))
     assert isinstance(error, MisconfiguredError)
     assert str(error).endswith(
         "answered 308: it points to https://judge.test/v2/chat/completions; "

@@ -191,6 +191,7 @@ def test_no_content_at_the_bound_of_tokens_is_a_reply_that_was_cut_off():
     [
         {"error": {"message": "upstream overloaded", "code": 503}},
         {"error": {"message": "upstream overloaded", "code": 503}, "choices": []},
+        {"error": {"message": "upstream overloaded", "code": 503}} | chat({"content": '{"rating": 5}'}),
         {"object": "error", "message": "upstream overloaded", "code": 503},
         {"choices": [{"error": {"message": "upstream overloaded", "code": 503}, "finish_reason": "error"}]},
     ],
