@@ -107,7 +107,7 @@ class HttpEngine:
             raise connection_failure(error, self._source) from error
         # not response.text: the charset that a header names may be none for texts
         text = response.content.decode("utf-8-sig", "replace")
-        if response.is_redirect:
+        if response.has_redirect_location:
             text = f"it points to {_address(response.headers.get('location', ''))}"
         return _Answer(response.status_code, self._without_key(text), _retry_after_s(response))
 

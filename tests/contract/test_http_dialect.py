@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +16,17 @@ from judge_serve.judging import AnswerMode, EngineReply, EngineRequest, Item
 from judge_serve.judging.errors import BadRequestError, PromptTooLongError
 from judge_serve.judging.judge import build_request
 from tests.builders import JUDGE
-from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, Received, completion, json_answer
+from tests.contract.endpoints import (
+    GOOD,
+    REQUEST,
+    TOO_LONG,
+    Answer,
+    Endpoint,
+    Received,
+    complete,
+    completion,
+    json_answer,
+)
 
 OK = json_answer(completion(GOOD))
 ITEM = Item("q", "d", "q1", "d1")
@@ -120,40 +129,31 @@ def test_a_refusal_in_a_success_is_one_too(endpoint):
     assert ["seed" in body for body in bodies(endpoint)] == [True, False, False]
 
 
-@contextmanager
-def fails_once(endpoint: Endpoint, kind: type[Exception], num_sent: int) -> Iterator[None]:
-    """One request fails with an error after so many bodies were sent."""
+def num_sent_until(kind: type[Exception], endpoint: Endpoint) -> int:
+    """How many bodies one request sends until it fails with an error."""
     engine = HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m"))
-    yield
-
-    async def ask() -> None:
-        try:
-            await engine.complete(REQUEST)
-        finally:
-            await engine.close()
-
     with pytest.raises(kind):
-        asyncio.run(ask())
-    assert len(endpoint.received) == num_sent
+        complete(engine)
+    return len(endpoint.received)
 
 
 def test_a_refusal_that_names_nothing_is_asked_once(endpoint):
-    with fails_once(endpoint, BadRequestError, 1):
-        endpoint.answer = Answer(b'{"error": "invalid request"}', 400)
+    endpoint.answer = Answer(b'{"error": "invalid request"}', 400)
+    assert num_sent_until(BadRequestError, endpoint) == 1
 
 
 def test_a_parameter_that_is_refused_though_it_was_left_out_ends_it(endpoint):
-    with fails_once(endpoint, BadRequestError, 2):
-        endpoint.answer = Answer(unsupported("seed").encode(), 400)
+    endpoint.answer = Answer(unsupported("seed").encode(), 400)
+    assert num_sent_until(BadRequestError, endpoint) == 2
 
 
 def test_an_endpoint_that_refuses_both_names_of_a_bound_ends_it(endpoint):
-    with fails_once(endpoint, BadRequestError, 2):
-        endpoint.answer = refusing(
-            lambda body: next(unsupported(name) for name in ("max_tokens", "max_completion_tokens") if name in body)
-        )
+    endpoint.answer = refusing(
+        lambda body: next(unsupported(name) for name in ("max_tokens", "max_completion_tokens") if name in body)
+    )
+    assert num_sent_until(BadRequestError, endpoint) == 2
 
 
 def test_a_prompt_that_is_too_long_teaches_nothing(endpoint):
-    with fails_once(endpoint, PromptTooLongError, 1):
-        endpoint.answer = Answer(f"'max_tokens' is too large: 16. {TOO_LONG}".encode(), 400)
+    endpoint.answer = Answer(f"'max_tokens' is too large: 16. {TOO_LONG}".encode(), 400)
+    assert num_sent_until(PromptTooLongError, endpoint) == 1
