@@ -168,11 +168,12 @@ def connection_failure(error: Exception, source: str) -> EngineError:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return MisconfiguredError(
-                f"{source} is not trusted ({cause.verify_message or cause.reason}); set SSL_CERT_FILE to a file "
+                f"{source} is not trusted ({getattr(cause, 'verify_message', cause)}); set SSL_CERT_FILE to a file "
                 "with the certificate of the authority that signed for it"
             )
-        if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
-            return MisconfiguredError(f"{source} does not speak TLS ({cause.reason}); write http:// or check the port")
+        reason = getattr(cause, "reason", None)  # set by OpenSSL only
+        if isinstance(cause, ssl.SSLError) and reason in _NO_TLS:
+            return MisconfiguredError(f"{source} does not speak TLS ({reason}); write http:// or check the port")
     return UnreachableError(f"cannot reach {source} ({type(error).__name__}); check the address and that it is running")
 
 
