@@ -291,9 +291,10 @@ class WorkerPool:
         if worker.life not in (None, life):
             self._lose(worker, "restarted")
         worker.life, worker.pid, worker.is_up = life, pid, True
-        for text in [text for text in warnings if text not in self._warned]:  # each worker finds the same out
-            self._warned.add(text)
-            logger.warning("%s", text)
+        for text in dict.fromkeys(warnings):  # each worker finds the same out
+            if text not in self._warned:
+                self._warned.add(text)
+                logger.warning("%s", text)
         arrived = [(call, outcome) for call, outcome in finished if call in worker.assigned]
         judged = [(call, outcome) for call, outcome in arrived if isinstance(outcome, Judgment)]
         if judged:
