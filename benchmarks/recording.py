@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import statistics
 import threading
@@ -137,19 +138,14 @@ class InProcessPool:
 
     def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
         """See `Layer.judge`."""
-        judgments = [self._judge(call) for call in calls]
+        judgments = asyncio.run(self._judge_all(calls))
         if on_done:
             on_done(range(len(calls)), judgments)
         return judgments
 
-    def _judge(self, call: JudgeCall) -> Judgment:
-        coroutine = judge_pair(call.judge, call.item, self._engine, occurrence=call.occurrence)
-        try:
-            coroutine.send(None)
-        except StopIteration as done:
-            judgment: Judgment = done.value
-            return judgment
-        raise AssertionError("the engine waited; this pool needs one without latency")
+    async def _judge_all(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
+        """One after the other: nothing is won by more at once."""
+        return [await judge_pair(judge, item, self._engine, occurrence=number) for judge, item, number in calls]
 
 
 class RecordingReflection:

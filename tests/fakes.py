@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -161,17 +161,37 @@ class FakeHandle:
         self._script = script
         self._delay_s = delay_s
         self.bodies: list[dict[str, Any]] = []
+        self.num_cancelled = 0
 
     @property
     def complete(self) -> FakeHandle:
         """The method handle."""
         return self
 
-    async def remote(self, body: dict[str, Any]) -> Any:
+    def remote(self, body: dict[str, Any]) -> FakeResponse:
         """Answer one body; an exception is raised."""
         self.bodies.append(body)
+        return FakeResponse(self, self._answer(body))
+
+    async def _answer(self, body: dict[str, Any]) -> Any:
         await asyncio.sleep(self._delay_s)
         answer = self._script(body)
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+class FakeResponse:
+    """Response of a handle: awaited once, or cancelled."""
+
+    def __init__(self, handle: FakeHandle, answer: Coroutine[Any, Any, Any]) -> None:
+        self._handle = handle
+        self._answer = answer
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """The answer."""
+        return self._answer.__await__()
+
+    def cancel(self) -> None:
+        """Tell the replica that nobody waits any more."""
+        self._handle.num_cancelled += 1

@@ -144,7 +144,7 @@ def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:
 
 
 def check_endpoint(base_url: str) -> None:
-    """Raise UnreachableError if nothing answers there; what it answers is judged later."""
+    """Raise EngineError if nothing answers there; what it answers is judged later."""
     try:
         httpx.get(base_url, timeout=10.0)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

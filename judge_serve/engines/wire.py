@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from judge_serve.engines.error_bodies import error_in
+from judge_serve.engines.failures import failure_in_success
 from judge_serve.judging.engine import EngineReply, EngineRequest
 from judge_serve.judging.errors import MalformedAnswerError
 
 REASONING_TOKENS = 4_096  # room for hidden reasoning on top of the visible answer
+_FAILED = frozenset({"error", "abort"})  # reasons to finish that leave no answer
+_TEXT_PARTS = frozenset({"text", "output_text"})
 
 
 def to_chat_body(request: EngineRequest, model: str, *, is_vllm: bool, is_reasoning: bool = False) -> dict[str, Any]:
@@ -41,30 +45,45 @@ def to_chat_body(request: EngineRequest, model: str, *, is_vllm: bool, is_reason
 
 
 def from_chat_body(body: dict[str, Any], source: str) -> EngineReply:
-    """Read a chat completion.
+    """Read a chat completion; one that was cut off before any text is an empty reply.
 
-    Raises: MalformedAnswerError if the body is no chat completion (a broken endpoint, not a bad judgment).
+    Raises: EngineError: of the error that the body carries; MalformedAnswerError if it is no chat completion, or one
+        that the engine could not finish (a broken endpoint, not a bad judgment).
     """
+    error = error_in(body)
+    if error is not None:
+        raise failure_in_success(error, source)
     try:
         choice = body["choices"][0]
+        finish_reason = str(choice.get("finish_reason") or "unknown")
+        if finish_reason in _FAILED:
+            raise ValueError(f"finish_reason is {finish_reason!r}")
         message = choice["message"]
         usage = body.get("usage") or {}
         refusal = message.get("refusal")
-        text = message.get("content") or refusal or ""
-        if not isinstance(text, str):
-            raise TypeError("content is not text")
         return EngineReply(
-            text=text,
-            finish_reason="content_filter" if refusal else str(choice.get("finish_reason") or "unknown"),
+            text=_text_of(message.get("content")) or _text_of(refusal),
+            finish_reason="content_filter" if refusal else finish_reason,
             prompt_tokens=int(usage.get("prompt_tokens") or 0),
             completion_tokens=int(usage.get("completion_tokens") or 0),
             first_token_logprobs=_first_token_logprobs(choice.get("logprobs")),
         )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as fault:
         raise MalformedAnswerError(
-            f"{source} answered without a chat completion ({type(error).__name__}: {error}); "
+            f"{source} answered without a chat completion ({type(fault).__name__}: {fault}); "
             "check that it speaks the OpenAI chat API"
-        ) from error
+        ) from fault
+
+
+def _text_of(content: Any) -> str:
+    """Content as one text: it comes as a text, as nothing, or as a list of parts of which some are text."""
+    if isinstance(content, list):
+        return "".join(_text_of(part["text"]) for part in content if part.get("type") in _TEXT_PARTS)
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    raise TypeError("content is not text")
 
 
 def _first_token_logprobs(logprobs: Any) -> tuple[tuple[str, float], ...] | None:

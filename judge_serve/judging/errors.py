@@ -6,18 +6,20 @@
     │  ├─ UnreachableError            no connection, or one that broke off
     │  ├─ EngineTimeoutError          no answer in time, by our clock or by the engine's (408, 504)
     │  ├─ RateLimitedError            more requests than it allows (429)
+    │  ├─ MalformedAnswerError        it answered, but no chat completion (a page, no choices, an error in a 200)
     │  └─ ServerError                 it failed or is overloaded (500, 502, 503, 529, 409, 425; a failure inside Ray)
     ├─ FatalError                     GIVE UP: no later request will succeed either
     │  ├─ MisconfiguredError          wrong key, model or address (401, 403, 404, redirects, any other status)
-    │  ├─ BadRequestError             it does not take requests of this form (400, 413, 422)
-    │  ├─ MalformedAnswerError        it answered, but no chat completion
+    │  ├─ QuotaExhaustedError         the account has no credit left (402; 429 and others that say so)
+    │  ├─ BadRequestError             it does not take requests of this form (400, 422)
     │  ├─ NoTokenProbabilitiesError   it returns none, which mode `expected` needs
     │  ├─ OutageError                 nothing was answered for as long as the policy waits
     │  ├─ CallFailedError             one call failed again and again while others were answered
     │  ├─ WorkersFailedError          the workers do not run, or die of the same calls again and again
     │  └─ NoEngineError               there is nobody to ask, and the answer is not recorded
     └─ RefusedRequestError            JUDGE AS REFUSED: this request only, an invalid judgment with its reason
-       └─ PromptTooLongError          prompt and answer do not fit the model's context: `prompt_too_long`
+       ├─ ContentRefusedError         a filter or policy at the engine refuses these texts: `refusal`
+       └─ PromptTooLongError          prompt and answer do not fit the model's context: `prompt_too_long` (also 413)
 
 Who decides catches a parent, who counts looks at the leaf (`type(error)`); what is raised is a leaf. What a status
 means is `engines/failures.py`. A bad model reply is never an exception: it becomes an invalid `Judgment`.
@@ -78,6 +80,10 @@ class RateLimitedError(TransientError):
     """The engine allows fewer requests than were sent."""
 
 
+class MalformedAnswerError(TransientError):
+    """The engine answered, but no chat completion."""
+
+
 class ServerError(TransientError):
     """The engine failed at its side, or is overloaded."""
 
@@ -90,12 +96,12 @@ class MisconfiguredError(FatalError):
     """Wrong key, model or address."""
 
 
+class QuotaExhaustedError(FatalError):
+    """The account that pays for the engine has no credit left."""
+
+
 class BadRequestError(FatalError):
     """The engine does not take requests of this form."""
-
-
-class MalformedAnswerError(FatalError):
-    """The engine answered, but no chat completion."""
 
 
 class NoTokenProbabilitiesError(FatalError):
@@ -122,6 +128,12 @@ class RefusedRequestError(EngineError):
     """This request only was refused; the judgment is invalid with `invalid_reason`, the message is its raw reply."""
 
     invalid_reason: ClassVar[InvalidReason]
+
+
+class ContentRefusedError(RefusedRequestError):
+    """A filter or policy at the engine refuses the texts of this request."""
+
+    invalid_reason = InvalidReason.REFUSAL
 
 
 class PromptTooLongError(RefusedRequestError):

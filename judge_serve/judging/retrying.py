@@ -6,10 +6,9 @@ import asyncio
 import random
 
 from pydantic import BaseModel, ConfigDict, Field
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
-from judge_serve.judging.errors import TransientError
+from judge_serve.judging.errors import EngineTimeoutError, TransientError
 
 
 class RetryPolicy(BaseModel):
@@ -17,8 +16,9 @@ class RetryPolicy(BaseModel):
 
     Attributes:
         attempts: sends of one request before its error is raised.
-        first_wait_s: mean scale of the first wait between two of them; each further wait doubles it.
+        first_wait_s: bound of the first wait between two of them, drawn evenly; each further wait doubles it.
         longest_wait_s: bound of a wait; an engine that asks for a longer one raises at once.
+        deadline_s: how long all attempts may take together, their waits included.
         max_outage_s: how long a pool, which pauses when nothing is answered at all, goes on probing.
     """
 
@@ -27,35 +27,48 @@ class RetryPolicy(BaseModel):
     attempts: int = Field(5, ge=1)
     first_wait_s: float = Field(0.2, ge=0.0)
     longest_wait_s: float = Field(20.0, ge=0.0)
+    deadline_s: float = Field(900.0, gt=0.0)
     max_outage_s: float = Field(600.0, ge=0.0)
 
 
 async def complete_with_retry(engine: Engine, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
     """Send a request, again after transient failures, waiting as long as the engine asks (within bounds).
 
-    Raises: EngineError, of the last attempt; any that is not transient after the first.
+    Raises:
+        EngineTimeoutError: the deadline came, or would have come in the next wait; it names the last failure.
+        EngineError: of the last attempt; any that is not transient after the first.
     """
-    try:
-        return await engine.complete(request)  # nearly every call ends here; tenacity alone would cost 60 us
-    except TransientError as error:
-        if retry.attempts == 1 or not _is_worth_a_retry(error, retry):
-            raise
-        await asyncio.sleep(error.retry_after_s + random.uniform(0.0, retry.first_wait_s))
-    backoff = wait_random_exponential(multiplier=2 * retry.first_wait_s, max=retry.longest_wait_s)
+    clock = asyncio.get_running_loop().time
+    ends_at = clock() + retry.deadline_s
+    last: TransientError | None = None
+    for number in range(retry.attempts):
+        if last is not None:
+            # jitter on top of what is asked for: those who were told the same time come apart
+            wait_s = last.retry_after_s + random.uniform(0.0, _longest_jitter_s(retry, number))
+            if clock() + wait_s >= ends_at:
+                raise _too_late(retry, last) from last
+            await asyncio.sleep(wait_s)
+        try:
+            async with asyncio.timeout_at(ends_at):
+                return await engine.complete(request)
+        except TimeoutError as error:
+            raise _too_late(retry, last) from error
+        except TransientError as error:
+            if error.retry_after_s > retry.longest_wait_s:
+                raise
+            last = error
+    assert last is not None
+    raise last
 
-    def wait_s(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked_s = error.retry_after_s if isinstance(error, TransientError) else 0.0
-        return asked_s + backoff(state)  # jitter on top: those who were told the same time come apart
 
-    attempts = AsyncRetrying(
-        retry=retry_if_exception(lambda error: _is_worth_a_retry(error, retry)),
-        stop=stop_after_attempt(retry.attempts - 1),
-        wait=wait_s,
-        reraise=True,
-    )
-    return await attempts(engine.complete, request)
+def _longest_jitter_s(retry: RetryPolicy, number: int) -> float:
+    """Bound of the wait before the attempt of a number, counted from 0."""
+    return min(retry.longest_wait_s, retry.first_wait_s * 2.0 ** (number - 1))
 
 
-def _is_worth_a_retry(error: BaseException, retry: RetryPolicy) -> bool:
-    return isinstance(error, TransientError) and error.retry_after_s <= retry.longest_wait_s
+def _too_late(retry: RetryPolicy, last: TransientError | None) -> EngineTimeoutError:
+    """The error of a call whose time is over."""
+    if last is None:
+        return EngineTimeoutError(f"no answer in the {retry.deadline_s:g} s that a call may take")
+    said = f"{last}; gave up after the {retry.deadline_s:g} s that a call may take"
+    return EngineTimeoutError(said, retry_after_s=last.retry_after_s)

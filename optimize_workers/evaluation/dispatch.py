@@ -7,6 +7,7 @@ does no waiting: `workers.WorkerPool` asks it and carries out.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -59,6 +60,50 @@ class Wave:
         """End the wave with an error."""
         self.waiting.clear()
         self.arrivals.put(Arrived([], [], error))
+
+
+class WaitingCallers:
+    """The waves that callers wait for, known from before the pool's thread hears of them; used from any thread.
+
+    Once the pool has ended, each of them has failed, and none is taken in.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waves: dict[int, Wave] = {}
+        self._num_waves = 0
+        self._why_ended: Exception | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is taken in any more."""
+        return self._why_ended is not None
+
+    def enter(self, calls: Sequence[JudgeCall]) -> Wave:
+        """A new wave.
+
+        Raises: RuntimeError if the pool has ended.
+        """
+        with self._lock:
+            if self._why_ended is not None:
+                raise RuntimeError(f"the pool is closed ({self._why_ended})") from self._why_ended
+            self._num_waves += 1
+            wave = self._waves[self._num_waves] = Wave(self._num_waves, calls)
+        return wave
+
+    def leave(self, wave: Wave) -> None:
+        """Nobody waits for a wave any more."""
+        with self._lock:
+            self._waves.pop(wave.number, None)
+
+    def end(self, why: Exception) -> None:
+        """Fail all waves; only the first reason counts."""
+        with self._lock:
+            if self._why_ended is None:
+                self._why_ended = why
+            waves = list(self._waves.values())
+        for wave in waves:
+            wave.arrivals.put(Arrived([], [], self._why_ended))
 
 
 class Dispatcher:

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
@@ -30,7 +30,8 @@ from judge_serve.judging.judge import judge_pair
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.retrying import RetryPolicy
-from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, Wave
+from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, WaitingCallers, Wave
+from optimize_workers.evaluation.kept_warnings import KeptWarnings
 from optimize_workers.evaluation.layer import OnDone
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,15 @@ LINGER_S = 0.02  # an exchange waits this long for more judgments while some are
 MIN_AHEAD, MAX_AHEAD = 2, 1_024  # calls that wait in a worker for a free slot
 OnWait = Callable[[str], None]
 Outcome = Judgment | Exception
+
+
+class Exchanged(NamedTuple):
+    """What a worker gives back: a name of its life, its process id, what is finished, what it warns of."""
+
+    life: str
+    pid: int
+    finished: list[tuple[CallId, Outcome]]
+    warnings: list[str]
 
 
 @ray.remote(num_cpus=0.1, max_restarts=-1, max_concurrency=8, scheduling_strategy="SPREAD")
@@ -58,17 +68,15 @@ class JudgeWorker:
         self._finished: list[tuple[CallId, Outcome]] = []
         self._news = asyncio.Event()
         self._last_exchange = 0
+        self._warnings = KeptWarnings()
+        logging.getLogger("judge_serve").addHandler(self._warnings)
 
-    async def exchange(
-        self, calls: Sequence[tuple[CallId, JudgeCall]], wait_s: float
-    ) -> tuple[str, int, list[tuple[CallId, Outcome]]]:
+    async def exchange(self, calls: Sequence[tuple[CallId, JudgeCall]], wait_s: float) -> Exchanged:
         """Take calls, wait until something is finished, return it.
 
         Args:
             calls: what to judge; those of one judge share one object, which is sent once.
             wait_s: bound of the wait; a later exchange ends it as well.
-
-        Returns: a name of this worker's life, its process id, and what is finished.
         """
         self._waiting.extend(calls)
         self._fill_slots()
@@ -85,7 +93,7 @@ class JudgeWorker:
         if self._busy and mine == self._last_exchange:
             await asyncio.sleep(LINGER_S)
         finished, self._finished = self._finished, []
-        return self._life, os.getpid(), finished
+        return Exchanged(self._life, os.getpid(), finished, self._warnings.take())
 
     async def drop(self, wave: int) -> None:
         """Stop judging for a wave that nobody waits for any more."""
@@ -171,9 +179,9 @@ class WorkerPool:
         self._workers = [_Worker(JudgeWorker.remote(connect, policy, slots), slots) for slots in shares]  # type: ignore[attr-defined]
         self._dispatcher = Dispatcher(policy)
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._num_waves = 0
-        self._is_closed = False
-        self._lock = threading.Lock()
+        self._callers = WaitingCallers()
+        self._warned: set[str] = set()
+        self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="worker-pool", daemon=True)
         self._thread.start()
 
@@ -191,11 +199,7 @@ class WorkerPool:
         """
         if not calls:
             return []
-        with self._lock:
-            if self._is_closed:
-                raise RuntimeError("the pool is closed")
-            self._num_waves += 1
-            wave = Wave(self._num_waves, calls)
+        wave = self._callers.enter(calls)
         judgments: list[Judgment | None] = [None] * len(calls)
         num_left = len(calls)
         self._events.put(partial(self._dispatcher.open, wave))
@@ -218,15 +222,16 @@ class WorkerPool:
                 if on_done:
                     on_done(arrived.places, arrived.judgments)
         finally:
+            self._callers.leave(wave)
             self._events.put(partial(self._close_wave, wave))
         return [judgment for judgment in judgments if judgment is not None]
 
     def close(self) -> None:
         """Stop the workers; waves that somebody waits for end with an error."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
+        self._callers.end(RuntimeError("the pool was closed"))
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         self._events.put(lambda: None)
         self._thread.join(timeout=10.0)
         for worker in self._workers:
@@ -234,9 +239,8 @@ class WorkerPool:
 
     def _run(self) -> None:
         """The pool's thread: all that happens is an event, after each the workers are given what they have room for."""
-        error: Exception = RuntimeError("the pool was closed")
         try:
-            while not self._is_closed:
+            while not self._callers.has_ended:
                 try:
                     self._events.get(timeout=min(LOOK_EVERY_S, self._dispatcher.wait_s()) + 0.001)()
                     while not self._events.empty():
@@ -245,11 +249,11 @@ class WorkerPool:
                     pass
                 self._dispatcher.give_up_if_too_long()
                 self._fill_workers()
-        except Exception as caught:  # the thread's boundary: whoever waits is told
+        except Exception as error:  # the thread's boundary: whoever waits is told, also whose wave is not open yet
             logger.exception("the worker pool failed")
-            error, self._is_closed = caught, True
-        for wave in self._dispatcher.waves.values():
-            wave.fail(error)
+            self._callers.end(error)
+        finally:
+            self._callers.end(RuntimeError("the pool's thread ended"))
 
     def _fill_workers(self) -> None:
         self._look_after_dead_workers()
@@ -272,7 +276,7 @@ class WorkerPool:
     def _returned(self, worker: _Worker, done: Future[Any]) -> None:
         worker.num_exchanges -= 1
         try:
-            life, pid, finished = done.result()
+            life, pid, finished, warnings = done.result()
         except RayTaskError:
             raise
         except ActorDiedError as error:  # for good: it could not be made, or somebody killed it for ever
@@ -287,6 +291,10 @@ class WorkerPool:
         if worker.life not in (None, life):
             self._lose(worker, "restarted")
         worker.life, worker.pid, worker.is_up = life, pid, True
+        for text in dict.fromkeys(warnings):  # each worker finds the same out
+            if text not in self._warned:
+                self._warned.add(text)
+                logger.warning("%s", text)
         arrived = [(call, outcome) for call, outcome in finished if call in worker.assigned]
         judged = [(call, outcome) for call, outcome in arrived if isinstance(outcome, Judgment)]
         if judged:

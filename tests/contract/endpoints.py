@@ -1,10 +1,11 @@
-"""An OpenAI-compatible endpoint on loopback that gives one answer, and what every engine test asks."""
+"""An OpenAI-compatible endpoint on loopback that answers as told, and what every engine test asks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -26,12 +27,18 @@ def completion(reply: EngineReply) -> dict[str, Any]:
 
 
 class Answer(NamedTuple):
-    """What the endpoint sends for one request."""
+    """What the endpoint sends for one request, after a delay, and with one between any two bytes."""
 
     body: bytes
     status: int = 200
     headers: dict[str, str] = {}  # noqa: RUF012
     delay_s: float = 0.0
+    byte_delay_s: float = 0.0
+
+
+def json_answer(body: Any, status: int = 200) -> Answer:
+    """An answer in JSON."""
+    return Answer(json.dumps(body).encode(), status)
 
 
 class Received(NamedTuple):
@@ -42,11 +49,17 @@ class Received(NamedTuple):
     body: dict[str, Any]
 
 
+Answering = Answer | Callable[[Received], Answer]
+
+
 class Endpoint:
-    """A real HTTP server on loopback that gives one answer to everything and remembers what it got."""
+    """A real HTTP server on loopback that gives an answer, the same to everything or one that depends on the request.
+
+    It remembers what it got.
+    """
 
     def __init__(self) -> None:
-        self.answer = Answer(b"{}")
+        self.answer: Answering = Answer(b"{}")
         self.received: list[Received] = []
         self._leaving = threading.Event()
         endpoint = self
@@ -57,14 +70,20 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                endpoint.received.append(Received(self.path, headers, json.loads(body)))
-                answer = endpoint.answer
+                received = Received(self.path, headers, json.loads(body))
+                endpoint.received.append(received)
+                answer = endpoint.answer if isinstance(endpoint.answer, Answer) else endpoint.answer(received)
                 endpoint._leaving.wait(answer.delay_s)
                 self.send_response(answer.status)
                 for name, value in {"content-length": str(len(answer.body)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(answer.body)
+                if not answer.byte_delay_s:
+                    self.wfile.write(answer.body)
+                    return
+                for byte in answer.body:
+                    self.wfile.write(bytes([byte]))
+                    endpoint._leaving.wait(answer.byte_delay_s)
 
             def log_message(self, *_details: object) -> None:
                 """Say nothing."""

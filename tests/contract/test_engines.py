@@ -23,6 +23,7 @@ from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import ServeHandleEngine
 from judge_serve.judging import Engine, EngineError, EngineReply, EngineRequest
 from judge_serve.judging.errors import (
+    ContentRefusedError,
     EngineTimeoutError,
     MalformedAnswerError,
     MisconfiguredError,
@@ -33,6 +34,7 @@ from judge_serve.judging.errors import (
 from tests.contract.endpoints import GOOD, REQUEST, TOO_LONG, Answer, Endpoint, complete, completion
 from tests.fakes import FakeHandle, ScriptedEngine, rate_three
 
+FLAGGED = "the prompt was flagged by the content filter"
 SIMULATED = SimulatedEngineConfig(model="judge-model")
 
 
@@ -51,12 +53,13 @@ class Arrangement(ABC):
 class Scripted(Arrangement):
     def engine(self, outcome):
         answers = {
-            400: PromptTooLongError("too long"),
-            401: MisconfiguredError("no"),
-            429: RateLimitedError("slow down"),
-            503: ServerError("busy"),
+            (400, TOO_LONG): PromptTooLongError("too long"),
+            (400, FLAGGED): ContentRefusedError("flagged"),
+            (401, "who are you"): MisconfiguredError("no"),
+            (429, "slow down"): RateLimitedError("slow down"),
+            (503, "overloaded"): ServerError("busy"),
         }
-        answer = outcome if isinstance(outcome, EngineReply) else answers[outcome[0]]
+        answer = outcome if isinstance(outcome, EngineReply) else answers[outcome]
         self.made = ScriptedEngine(lambda _request: answer, model="judge-model")
         return self.made
 
@@ -210,6 +213,11 @@ def test_a_refused_key_is_a_wrong_configuration(arranged):
         complete(arranged.engine((401, "who are you")))
 
 
+def test_a_refused_text_is_said_so(arranged):
+    with pytest.raises(ContentRefusedError):
+        complete(arranged.engine((400, FLAGGED)))
+
+
 @pytest.mark.parametrize(
     "outcome", [GOOD, (503, "overloaded"), (429, "slow down"), (401, "who are you"), (400, TOO_LONG)]
 )
@@ -248,6 +256,33 @@ def test_handle_silence_ends_in_a_time_out():
         ask_handle(completion, delay_s=10.0, timeout_s=0.02)
 
 
+def test_handle_silence_is_cancelled_in_the_model():
+    handle = FakeHandle(completion, delay_s=10.0)
+    with pytest.raises(EngineTimeoutError):
+        complete(ServeHandleEngine(handle, "m", timeout_s=0.02))
+    assert handle.num_cancelled == 1
+
+
+def test_a_call_whose_caller_is_gone_is_cancelled_in_the_model():
+    handle = FakeHandle(completion, delay_s=10.0)
+
+    async def leave_early():
+        task = asyncio.create_task(ServeHandleEngine(handle, "m").complete(REQUEST))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(leave_early())
+    assert handle.num_cancelled == 1
+
+
+def test_a_call_that_was_answered_is_not_cancelled():
+    handle = FakeHandle(lambda _body: completion(GOOD))
+    complete(ServeHandleEngine(handle, "m"))
+    assert handle.num_cancelled == 0
+
+
 @pytest.mark.parametrize("name", ["RayError", "RayActorError", "BackPressureError", "DeploymentUnavailableError"])
 def test_handle_failures_of_ray_may_pass(name):
     import ray.exceptions
@@ -268,7 +303,7 @@ def test_handle_failures_of_ray_may_pass(name):
         ask_handle(lambda _body: error)
 
 
-def test_handle_answers_that_are_no_completion_are_lasting_failures():
+def test_handle_answers_that_are_no_completion_may_pass():
     with pytest.raises(MalformedAnswerError, match="without a chat completion"):
         ask_handle(lambda _body: {})
 

@@ -1,5 +1,6 @@
 """Workers on a real local Ray: order, outages, deaths."""
 
+import logging
 import os
 import signal
 import threading
@@ -47,6 +48,11 @@ def down_for_fives(request):
 
 def down_while(file, request):
     return UnreachableError("no model here") if Path(file).exists() else rate_well(request)
+
+
+def warn(request):
+    logging.getLogger("judge_serve.engines.http").warning("endpoint x refused a parameter")
+    return rate_well(request)
 
 
 def bug(request):
@@ -249,6 +255,38 @@ def test_a_pool_of_one_worker_survives_its_death(pool, tmp_path):
 def test_calls_that_kill_every_worker_raise_in_the_end(pool):
     with pytest.raises(WorkersFailedError, match=r"workers died \d+ times on the same judge calls"):
         pool(die_always).judge(calls(examples=EXAMPLES[:4]))
+
+
+def test_what_workers_warn_of_is_said_once(pool, caplog):
+    pool(warn, num_workers=2).judge(calls())
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == ["endpoint x refused a parameter"]
+
+
+def test_callers_end_with_the_pool_s_thread_also_whose_calls_it_never_saw(pool):
+    shared = pool()
+    go_on, failures = threading.Event(), []
+
+    def fail_later():
+        go_on.wait()
+        raise KeyError("our own bug")
+
+    def judge():
+        with pytest.raises(KeyError, match="our own bug"):
+            shared.judge(calls())
+        failures.append("told")
+
+    shared._events.put(fail_later)  # whatever comes after it stays in line
+    callers = [threading.Thread(target=judge) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    wait_until = time.monotonic() + 10.0
+    while shared._events.qsize() < len(callers) and time.monotonic() < wait_until:
+        time.sleep(0.01)
+    go_on.set()
+    for caller in callers:
+        caller.join(timeout=10.0)
+    assert failures == ["told"] * len(callers)
 
 
 def test_a_closed_pool_leaves_no_worker(pool):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging import EngineReply, EngineRequest
-from judge_serve.judging.errors import MalformedAnswerError
+from judge_serve.judging.errors import EngineError, MalformedAnswerError, ServerError
 
 MESSAGES = ({"role": "system", "content": "s"}, {"role": "user", "content": "u"})
 SCHEMA = {"type": "object"}
@@ -155,7 +155,11 @@ def test_probabilities_that_did_not_come_are_none(logprobs):
         {"choices": [{"message": None}]},
         {"choices": [{"text": "legacy completion"}]},
         {"object": "list", "data": []},
-        chat({"content": [{"type": "text", "text": "parts"}]}),
+        chat({"content": ["parts"]}),
+        chat({"content": [{"type": "text"}]}),
+        chat({"content": [{"type": "text", "text": 5}]}),
+        chat({"content": '{"rating": 5'}, finish_reason="error"),
+        chat({"content": '{"rating": 5'}, finish_reason="abort"),
         chat({"content": {"rating": 5}}),
         chat({"content": 5}),
         chat({"content": "x"}) | {"usage": 7},
@@ -171,6 +175,36 @@ def test_anything_else_is_a_broken_endpoint(body):
         from_chat_body(body, "endpoint x")
 
 
+@pytest.mark.parametrize("kind", ["text", "output_text"])
+def test_content_in_parts_is_read_as_one_text(kind):
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": kind, "text": "one "}, {"type": kind, "text": "two"}]
+    assert from_chat_body(chat({"content": parts}), "x").text == "one two"
+
+
+def test_no_content_at_the_bound_of_tokens_is_a_reply_that_was_cut_off():
+    reply = from_chat_body(chat({"content": None}, finish_reason="length"), "x")
+    assert (reply.text, reply.finish_reason) == ("", "length")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "upstream overloaded", "code": 503}},
+        {"error": {"message": "upstream overloaded", "code": 503}, "choices": []},
+        {"error": {"message": "upstream overloaded", "code": 503}} | chat({"content": '{"rating": 5}'}),
+        {"object": "error", "message": "upstream overloaded", "code": 503},
+        {"choices": [{"error": {"message": "upstream overloaded", "code": 503}, "finish_reason": "error"}]},
+    ],
+)
+def test_an_error_in_a_success_is_that_error(body):
+    with pytest.raises(ServerError, match="upstream overloaded"):
+        from_chat_body(body, "x")
+
+
+def test_an_empty_error_beside_an_answer_is_none():
+    assert from_chat_body(chat({"content": "x"}) | {"error": None}, "x").text == "x"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
@@ -179,6 +213,8 @@ json_values = st.recursive(
             st.sampled_from(
                 [
                     "choices",
+                    "error",
+                    "code",
                     "message",
                     "content",
                     "usage",
@@ -199,6 +235,6 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_no_json_body_raises_anything_but_that_it_is_malformed(body):
-    with contextlib.suppress(MalformedAnswerError):
+def test_no_json_body_raises_anything_but_an_error_of_engines(body):
+    with contextlib.suppress(EngineError):
         assert isinstance(from_chat_body(body, "x").text, str)

@@ -6,6 +6,7 @@ import pytest
 
 from judge_serve.judging import errors
 from judge_serve.judging.errors import (
+    ContentRefusedError,
     EngineError,
     FatalError,
     MisconfiguredError,
@@ -54,6 +55,10 @@ def test_every_refusal_names_its_reason(kind):
 
 def test_a_prompt_that_is_too_long_is_judged_as_that():
     assert PromptTooLongError("9000 tokens").invalid_reason == "prompt_too_long"
+
+
+def test_a_refused_text_is_judged_as_a_refusal():
+    assert ContentRefusedError("flagged").invalid_reason == "refusal"
 
 
 def test_advice_is_added_to_the_message_and_changes_nothing_else():

@@ -269,7 +269,8 @@ def test_calls_of_one_engine_can_run_together():
 
 
 def test_a_judge_sent_twice_is_one_object_at_the_other_end():
-    sent = pickle.dumps(JUDGE)
+    judge = judge_in()
+    sent = pickle.dumps(judge)
     received = pickle.loads(sent)
-    assert received == JUDGE and received.digest == JUDGE.digest
+    assert received == judge and received.digest == judge.digest
     assert pickle.loads(sent) is received

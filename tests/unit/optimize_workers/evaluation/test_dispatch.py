@@ -13,7 +13,15 @@ from judge_serve.judging.errors import (
     WorkersFailedError,
 )
 from judge_serve.judging.judge_call import JudgeCall
-from optimize_workers.evaluation.dispatch import FIRST_PROBE_S, MAX_DEATHS, MAX_FAILURES, CallId, Dispatcher, Wave
+from optimize_workers.evaluation.dispatch import (
+    FIRST_PROBE_S,
+    MAX_DEATHS,
+    MAX_FAILURES,
+    CallId,
+    Dispatcher,
+    WaitingCallers,
+    Wave,
+)
 from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
 
 OTHER = JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate it well."})})
@@ -272,3 +280,34 @@ def test_calls_that_kill_workers_end_their_wave(dispatcher):
     error = error_of(wave)
     assert isinstance(error, WorkersFailedError)
     assert str(error) == "workers died 4 times on the same judge calls"
+
+
+# --- who waits when the pool ends ---
+
+
+def calls_of_a_wave():
+    return [JudgeCall(JUDGE, example.item) for example in make_examples(2)]
+
+
+def test_a_caller_ends_with_the_pool_though_its_wave_was_never_opened():
+    callers = WaitingCallers()
+    waves = [callers.enter(calls_of_a_wave()) for _ in range(2)]
+    callers.end(KeyError("our own bug"))
+    for wave in waves:
+        assert isinstance(wave.arrivals.get_nowait().error, KeyError)
+
+
+def test_an_ended_pool_takes_nobody_in_and_says_why():
+    callers = WaitingCallers()
+    callers.end(KeyError("our own bug"))
+    callers.end(RuntimeError("the pool was closed"))
+    with pytest.raises(RuntimeError, match=r"the pool is closed .*our own bug"):
+        callers.enter(calls_of_a_wave())
+
+
+def test_who_has_left_is_told_nothing():
+    callers = WaitingCallers()
+    wave = callers.enter(calls_of_a_wave())
+    callers.leave(wave)
+    callers.end(KeyError("our own bug"))
+    assert wave.arrivals.empty()
