@@ -20,7 +20,15 @@ from typing import NamedTuple, Protocol
 from judge_serve.catalogue.entries import Prices
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.engine import EngineReply, EngineRequest
-from judge_serve.judging.errors import OutageError, PromptTooLongError, RefusedRequestError, TransientError
+from judge_serve.judging.errors import (
+    CallFailedError,
+    EngineError,
+    OutageError,
+    PromptTooLongError,
+    RateLimitedError,
+    RefusedRequestError,
+    TransientError,
+)
 from judge_serve.judging.judge import ModelIdentity
 from judge_serve.judging.retrying import RetryPolicy
 from judge_serve.judging.task import Example
@@ -31,6 +39,7 @@ from optimize_workers.texts.wording import shortened
 
 TEMPERATURE = 1.0
 NEWS_EVERY_S = 1.0
+MAX_FAILURES_ALONE = 5  # of one request, each after several attempts, while others are answered; then it is given up
 FIRST_PAUSE_S = 1.0  # after the first failure of an outage; each further pause doubles
 _SHOWN_CHARS = 80  # a document counts as shown if its beginning stands in the prompt
 _REASONS = {  # why a reply holds no text, by the reason that an engine gives for its end
@@ -157,10 +166,12 @@ class Reflector:
         try:
             with self._under_way.one_more():
                 reply = self._model.complete(request)
+        except CallFailedError as error:  # may be answered another time: not recorded
+            return _refused("not_answered", error)
         except PromptTooLongError as error:  # of the context length, which no key names: not recorded
-            return _refused(error)
+            return _refused(error.invalid_reason, error)
         except RefusedRequestError as error:
-            reflection = _refused(error)
+            reflection = _refused(error.invalid_reason, error)
         else:
             reason = _REASONS.get(reply.finish_reason.lower())
             mark = _MARK.format(reason) if reason else ""
@@ -210,8 +221,8 @@ class _UnderWay:
             self._on_news(self._num_asked, self._num_answered)
 
 
-def _refused(error: RefusedRequestError) -> Reflection:
-    return Reflection(_MARK.format(error.invalid_reason) + str(error), 0, 0)
+def _refused(reason: str, error: EngineError) -> Reflection:
+    return Reflection(_MARK.format(reason) + str(error), 0, 0)
 
 
 def _read(recorded: str) -> str | Refusal:
@@ -228,19 +239,29 @@ def complete_patiently(
     complete: Callable[[], EngineReply],
     retry: RetryPolicy,
     on_wait: Callable[[str], None],
+    num_answered: Callable[[], int] = lambda: 0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> EngineReply:
     """Call until an answer comes; an outage is waited out for as long as the policy allows.
 
-    Raises: EngineError that no wait will mend; OutageError with the last reason when it lasted too long.
+    `num_answered` counts what others were answered: where they are, this one alone fails, which is no outage.
+
+    Raises: EngineError that no wait will mend; with the last reason OutageError when it lasted too long, and
+        CallFailedError after that time, or `MAX_FAILURES_ALONE` failures, where others were answered meanwhile.
     """
     started, pause_s = clock(), FIRST_PAUSE_S
+    num_before, num_failures_alone = num_answered(), 0
     while True:
         try:
             return complete()
         except TransientError as error:
             lasted_s = clock() - started
+            is_alone, num_before = num_answered() > num_before, num_answered()
+            if is_alone and not isinstance(error, RateLimitedError):  # under a limit some wait for their turn
+                num_failures_alone += 1
+            if num_failures_alone == MAX_FAILURES_ALONE or (is_alone and lasted_s >= retry.max_outage_s):
+                raise CallFailedError(f"no answer for {lasted_s:.0f} s while others got one: {error}") from error
             if lasted_s >= retry.max_outage_s:
                 raise OutageError(f"no answer for {lasted_s:.0f} s: {error}") from error
             on_wait(f"paused: the reflection model gives no answer for {lasted_s:.0f} s ({error})")

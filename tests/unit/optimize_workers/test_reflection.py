@@ -1,5 +1,6 @@
 """Reflection: recorded under its content, charged to the budget, patient in an outage."""
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +9,7 @@ import pytest
 from judge_serve.catalogue.entries import Prices
 from judge_serve.judging import EngineReply, InvalidReason, ModelIdentity, RetryPolicy
 from judge_serve.judging.errors import (
+    CallFailedError,
     MisconfiguredError,
     OutageError,
     PromptTooLongError,
@@ -92,7 +94,7 @@ class Time:
         self.now += seconds
 
 
-def patient(answers, waits=None, **policy):
+def patient(answers, waits=None, num_answered=lambda: 0, **policy):
     time = Time()
     script = iter(answers)
 
@@ -103,7 +105,9 @@ def patient(answers, waits=None, **policy):
         return answer
 
     on_wait = (waits if waits is not None else []).append
-    return complete_patiently(complete, RetryPolicy(**policy), on_wait, time.sleep, lambda: time.now), time.now
+    return complete_patiently(
+        complete, RetryPolicy(**policy), on_wait, num_answered, time.sleep, lambda: time.now
+    ), time.now
 
 
 def test_an_outage_of_the_reflection_model_is_waited_out():
@@ -122,6 +126,24 @@ def test_as_long_as_the_model_asks():
 def test_a_long_outage_ends_with_its_reason():
     with pytest.raises(OutageError, match=r"no answer for \d+ s: down"):
         patient([ServerError("down")] * 1_000, max_outage_s=60.0)
+
+
+def test_a_request_that_alone_fails_is_given_up_long_before_an_outage_would_be():
+    others = itertools.count()
+    with pytest.raises(CallFailedError, match=r"no answer for \d+ s while others got one: broken"):
+        patient([ServerError("broken")] * 5, num_answered=lambda: next(others))
+
+
+def test_an_outage_that_begins_while_others_are_answered_is_an_outage():
+    others = iter([1, 1, 2, 2, 3, *[3] * 1_000])
+    with pytest.raises(OutageError):
+        patient([ServerError("down")] * 1_000, num_answered=lambda: next(others))
+
+
+def test_who_waits_for_its_turn_under_a_rate_limit_is_patient():
+    others = itertools.count()
+    _, waited_s = patient([RateLimitedError("busy", retry_after_s=50.0)] * 6 + ["text"], None, lambda: next(others))
+    assert waited_s >= 300.0
 
 
 def test_an_error_that_no_wait_mends_is_raised_at_once():
@@ -201,6 +223,13 @@ def test_a_reply_that_is_cut_off_is_paid_and_a_refused_request_is_not():
     ask = reflector(answering(CUT, REFUSED), budget=budget)
     ask("a"), ask("b")
     assert budget.used_tokens == 150
+
+
+def test_a_request_that_alone_fails_refuses_its_proposal_and_is_asked_again_another_time():
+    store = MemoryStore()
+    refused = reflector(answering(CallFailedError("no answer for 120 s")), store=store)("a")
+    assert refused == Refusal("not_answered", "no answer for 120 s")
+    assert reflector(Writer(), store=store)("a") == "text 1"
 
 
 def test_an_error_of_the_endpoint_is_no_refusal():
