@@ -19,8 +19,7 @@ from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import answer_line, render_scale
 from judge_serve.judging.task import Example
-from optimize_workers.guardrails import Refusal
-from optimize_workers.guardrails.guard import refusal_to_write
+from optimize_workers.guardrails import Refusal, refusal_to_write
 from optimize_workers.study import Study
 
 BATCH_SIZE = 10  # training pairs looked at together
