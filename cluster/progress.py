@@ -103,6 +103,7 @@ class Progress:
         self._started = clock()
         self._tally = Tally(0, self._started)
         self._waiting = ""
+        self._reflecting = ""
         self._shown_at = self._started
         self._is_live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live: tuple[LiveDisplay, TaskID] | None = None
@@ -148,6 +149,13 @@ class Progress:
             self._waiting = text
             self._show(at_once=is_new)
 
+    def reflecting(self, num_asked: int, num_answered: int) -> None:
+        """Show how many texts the reflection model was asked and how many it answered, as long as one is missing."""
+        with self._lock:
+            missing = num_answered < num_asked
+            self._reflecting = f"reflections: {num_answered} of {num_asked} answered" if missing else ""
+            self._show()
+
     def note(self, text: str) -> None:
         """A line that stays."""
         with self._lock:
@@ -166,7 +174,7 @@ class Progress:
         every_s = REDRAW_EVERY_S if self._is_live else PLAIN_LINE_EVERY_S
         if now - self._shown_at < every_s and not (self._is_live and (at_once or self._live is None)):
             return
-        line = "; ".join(filter(None, (self._tally.line(now), printable(self._waiting))))
+        line = "; ".join(filter(None, (self._tally.line(now), self._reflecting, printable(self._waiting))))
         if not line:
             return
         self._shown_at = now

@@ -103,7 +103,7 @@ class Study:
     Attributes:
         judge: the baseline judge; only its program may change.
         judging: carries out judge calls, within the budget.
-        reflect: completes a prompt with the reflection model.
+        reflect: completes a prompt with the reflection model, or says why its reply holds no text.
         can_propose: whether the reflection model is able to write instructions.
         bullets: what a search that only chooses bullets chooses from.
         on_trial: told about every trial, for progress and `candidates.jsonl`.
@@ -118,7 +118,7 @@ class Study:
     data: OptimizationData
     judging: Budgeted
     seed: int
-    reflect: Callable[[str], str]
+    reflect: Callable[[str], str | Refusal]
     can_propose: bool = True
     bullets: Sequence[Bullet] = ()
     on_trial: Callable[[Trial], None] = lambda trial: None

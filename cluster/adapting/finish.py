@@ -56,7 +56,7 @@ def keep_proof(
         more: further judgments of the run.
     """
     baseline, release = proof.baseline.release, proof.winner.release
-    run.folder.write_text("release.json", release.to_json())
+    run.folder.write_release(release.to_json())
     run.folder.write_judgments([proof.baseline.group("baseline"), proof.winner.group("winner"), *more])
     write_report(run.folder, result)
     registry.register(baseline)  # so that a later gate, or a reader, finds what it was made from

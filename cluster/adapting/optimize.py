@@ -12,7 +12,7 @@ from cluster.adapting.calibration import TrainFit, calibrate_on_train, training_
 from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.data_notes import crossings_of, near_copies_of, title_of
 from cluster.adapting.finish import Adapted, finish_adaptation
-from cluster.adapting.proof import prove
+from cluster.adapting.proof import keep_winner, prove
 from cluster.adapting.search import BULLETS, Search, run_search
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
@@ -71,6 +71,7 @@ def adapt_judge(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Adapt
             f"the search judges single samples; the proof combines {judge.votes.num_samples} votes"
         )
     search = run_search(replace(adaptation, judge=judge.model_copy(update={"votes": None})), bullets)
+    keep_winner(adaptation, search)
     made_by = {"optimizer": config.optimizer, "seed": config.seed, "judge_calls": search.budget.used}
     fit = _calibrate_winner(adaptation, search) if config.calibrate else None
     return Adapted(search, prove(adaptation, search, made_by, fit))

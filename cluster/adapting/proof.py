@@ -22,6 +22,16 @@ from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut, TextF
 from optimize_workers.statistics.comparison import compare
 
 
+def keep_winner(adaptation: Adaptation, search: Search) -> None:
+    """Write what a search found before anything else is asked: a failure while it is proven cannot take it away.
+
+    It is `release.json` without evidence, no gate has passed it; the proven release takes its place in the end.
+    """
+    found = _child_of(_baseline_of(adaptation), search.study.winner)
+    path = adaptation.run.folder.write_release(found.to_json())
+    adaptation.run.progress.note(f"the winner of the search is {path}, not proven yet")
+
+
 def prove(
     adaptation: Adaptation, search: Search, made_by: dict[str, Any], calibration_of_winner: TrainFit | None = None
 ) -> Proof:
@@ -31,7 +41,7 @@ def prove(
     """
     judge, config, measurer = adaptation.judge, adaptation.config, adaptation.measurer
     openings, examples = _open_test(adaptation)
-    first = Release(name=judge.task.name, judge=judge)
+    first = _baseline_of(adaptation)
     second = _child_of(first, search.study.winner)
     baseline = measurer.measure(first, examples, f"baseline on {len(examples)} held-out test examples")
     if second.judge == first.judge:
@@ -66,6 +76,10 @@ def _open_test(adaptation: Adaptation) -> tuple[int, tuple[Example, ...]]:
     if len(examples) < len(test):
         run.progress.note(f"comparing on {len(examples)} of {len(test)} held-out test examples; --limit 0 takes all")
     return openings, examples
+
+
+def _baseline_of(adaptation: Adaptation) -> Release:
+    return Release(name=adaptation.judge.task.name, judge=adaptation.judge)
 
 
 def _child_of(first: Release, program: Program) -> Release:

@@ -70,6 +70,7 @@ def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search
         examples=[*dataset.by_split["train"], *data.val],  # with what the judge's own demonstrations show
         store=run.ledger,
         budget=budget,
+        on_news=run.progress.reflecting,
     )
     bullets, held_out = without_held_out(bullets, dataset)
     study = Study(

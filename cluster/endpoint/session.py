@@ -45,6 +45,7 @@ class Session:
         self.reflection_model = (reflection or choice).identity
         self._reflection = reflection or choice
         self._reflection_engine = connector(self._reflection, APP_NAME)()
+        self._num_reflections = 0  # answered
         self._loop = asyncio.new_event_loop()  # of its own thread: a study reflects from several threads
         self._thread = threading.Thread(target=self._loop.run_forever, name="reflection", daemon=True)
         self._thread.start()
@@ -60,13 +61,18 @@ class Session:
         return self._reflection.reflection_max_tokens
 
     def complete_reflection(self, request: EngineRequest) -> EngineReply:
-        """Answer a request with the reflection model; an outage is waited out as the policy allows."""
+        """Answer a request with the reflection model; see `complete_patiently`."""
         retry = RetryPolicy()
 
         def complete() -> EngineReply:
-            return self._run(complete_with_retry(self._reflection_engine, request, retry))
+            return self._run(self._reflect(request, retry))
 
-        return complete_patiently(complete, retry, self._progress.waiting)
+        return complete_patiently(complete, retry, self._progress.waiting, lambda: self._num_reflections)
+
+    async def _reflect(self, request: EngineRequest, retry: RetryPolicy) -> EngineReply:
+        reply = await complete_with_retry(self._reflection_engine, request, retry)
+        self._num_reflections += 1  # in the one thread of the loop
+        return reply
 
     def close(self) -> None:
         """Stop workers and connections."""

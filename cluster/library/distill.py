@@ -59,6 +59,7 @@ def run_distill(config: DistillConfig, progress: Progress) -> dict[str, Any]:
                     ReflectionModel(complete, choice.identity, choice.reflection_max_tokens),
                     examples=_shown(run.examples, explained),
                     store=ledger,
+                    on_news=progress.reflecting,
                 )
                 done = distill(explained, task, guard, at=now, reflect=reflect, writer=writer)
         num_proposed = _propose(ledger, run, explained, done, now)

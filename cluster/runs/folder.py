@@ -41,6 +41,7 @@ JUDGMENT_SCHEMA = pa.schema(_COLUMNS)
 
 
 OFFERED_BULLETS = "bullets.jsonl"  # what a run chooses from
+_RELEASE = "release.json"
 _CANDIDATES = "candidates.jsonl"
 
 
@@ -80,7 +81,10 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
-            for name in (_CANDIDATES, *([] if resume else [OFFERED_BULLETS])):  # of a run that did not finish
+            stale = (
+                [_CANDIDATES] if resume else [_CANDIDATES, OFFERED_BULLETS, _RELEASE]
+            )  # of a run that did not finish
+            for name in stale:
                 (path / name).unlink(missing_ok=True)
             folder.write_json("config.json", config)
         except OSError as error:
@@ -95,6 +99,10 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file; it appears whole or not at all."""
         return write_whole(self.path / name, text)
+
+    def write_release(self, document: str) -> Path:
+        """Write `release.json`: what the run made or, as long as it is not finished, what its search found."""
+        return self.write_text(_RELEASE, document)
 
     def append_line(self, name: str, content: Any) -> None:
         """Append one JSON line."""

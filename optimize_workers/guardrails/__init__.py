@@ -6,6 +6,6 @@ has from the examples, over `text_index` and `identifiers`. The one contract: a 
 it, which `Guardrails.explain` names, and the baseline's own sentences are never refused.
 """
 
-from optimize_workers.guardrails.guard import Guardrails, Refusal
+from optimize_workers.guardrails.guard import Guardrails, Refusal, refusal_to_write
 
-__all__ = ["Guardrails", "Refusal"]
+__all__ = ["Guardrails", "Refusal", "refusal_to_write"]

@@ -16,6 +16,7 @@ from optimize_workers.guardrails.scale_ranges import foreign_ranges
 from optimize_workers.guardrails.scale_ratings import foreign_ratings
 from optimize_workers.guardrails.scale_words import foreign_words
 from optimize_workers.guardrails.template import handovers, prompt_syntax
+from optimize_workers.texts.talk import refusals_in, talk_in
 from optimize_workers.texts.wording import normalised, plain, sentences_of, shortened, words_of
 
 REASONS = (
@@ -23,6 +24,8 @@ REASONS = (
     "unchanged",
     "not_language",
     "too_long",
+    "refusal",
+    "chatter",
     "template",
     "scale_change",
     "format_change",
@@ -57,7 +60,7 @@ _COUNTED_ONE = re.compile(r"\b(?:rat\w+|scor\w+|grade[sd]?|of|a|to|=|:) one\b|\b
 
 
 class Refusal(NamedTuple):
-    """Why a text is refused: one of `REASONS`, and what was found."""
+    """Why a text is refused, or a proposal that came to none: the reason, of a text one of `REASONS`, and details."""
 
     reason: str
     detail: str
@@ -122,6 +125,8 @@ class Guardrails:
         yield from _no_language(text, sentences)
         if not sentences:
             return
+        yield from _first("refusal", refusals_in(sentences))
+        yield from _first("chatter", talk_in(sentences))
         yield from _first("template", prompt_syntax("\n".join(sentences).lower()))
         said = plain("\n".join(sentences))
         for find in (foreign_ranges, foreign_ratings, foreign_words):
@@ -166,6 +171,11 @@ class Guardrails:
         found = self._texts.mark("\n".join(sentences)) or self._texts.rare_word(words)
         if found:
             yield found
+
+
+def refusal_to_write(reply: str) -> Refusal | None:
+    """A reply that refuses to write what it was asked for, as the refusal of the proposal."""
+    return next(_first("refusal", refusals_in(sentences_of(normalised(reply)))), None)
 
 
 def _first(reason: str, found: Iterator[str]) -> Iterator[Refusal]:

@@ -85,7 +85,7 @@ def distill(
     guard: Guardrails,
     *,
     at: datetime,
-    reflect: Callable[[str], str] | None = None,
+    reflect: Callable[[str], str | Refusal] | None = None,
     writer: str = "",
 ) -> Distillation:
     """Bullets from explanations.
@@ -191,8 +191,10 @@ def _told(one: Explained) -> dict[str, str]:
     return {**told, "why": one.source.explanation}
 
 
-def _read(reply: str) -> tuple[str, Refusal | None]:
+def _read(reply: str | Refusal) -> tuple[str, Refusal | None]:
     """The line of a reply, empty for `NOTHING`; a refusal if there is not exactly one."""
+    if isinstance(reply, Refusal):
+        return "", reply
     lines = [line.strip() for line in reply.strip().strip("`").splitlines() if line.strip()]
     if len(lines) != 1:
         return "", Refusal(UNREADABLE, f"{len(lines)} lines, expected one")

@@ -10,7 +10,8 @@ from optimize_workers.feedback import reflection_data, reflection_prompt
 from optimize_workers.guardrails import Refusal
 from optimize_workers.study import Judged, Study
 
-_BLOCK = re.compile(r"```[a-z]*\n?(.*?)```", re.DOTALL)
+# a fence may be named ("```text"), or hold its text on the same line
+_FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})(?P<line>[ \t]*(?P<name>[\w+-]{0,12})[ \t]*(?:\n|\Z))?")
 _HEADING = re.compile(r"^\[([^\[\]\n]+)\][ \t]*$", re.MULTILINE)
 
 
@@ -32,7 +33,10 @@ def propose_program(study: Study, judged: Judged, section: str, number: int) -> 
         bullets=program.bullets,
         number=number,
     )
-    text = extract_text(study.reflect(prompt))
+    reply = study.reflect(prompt)
+    text = reply if isinstance(reply, Refusal) else extract_text(reply)
+    if isinstance(text, Refusal):
+        return text
     sections = read_sections(text, program.sections, section)
     if sections is None:
         return Refusal("sections", "unknown, doubled or empty sections, or text before the first")
@@ -61,7 +65,34 @@ def read_sections(text: str, current: Mapping[str, str], section: str) -> dict[s
     return {name: written.get(name, old.strip()) for name, old in current.items()}
 
 
-def extract_text(reply: str) -> str:
-    """The fenced text of a reply, or the whole reply where there is no fence."""
-    blocks = _BLOCK.findall(reply)
-    return str(max(blocks, key=len) if blocks else reply).strip()
+def extract_text(reply: str) -> str | Refusal:
+    """What a reply marks as its text: the longest fenced block, one with names of sections before all others.
+
+    Without a fence the reply is the text. Nobody guesses then where talk ends and the text begins: the guard refuses
+    the whole if any sentence speaks to whoever asked (`chatter`). A fence without an end holds what may be cut off.
+    """
+    blocks, is_open = _fenced(reply)
+    named = [block for block in blocks if _HEADING.search(block)]
+    if named:
+        return max(named, key=len).strip()
+    if is_open:
+        return Refusal("truncated", "the fence around the text has no end")
+    return (max(blocks, key=len) if blocks and not _HEADING.search(reply) else reply).strip()
+
+
+def _fenced(reply: str) -> tuple[list[str], bool]:
+    """The fenced blocks of a reply, inner ones within their outer one, and whether the last one has no end."""
+    blocks: list[str] = []
+    opened: re.Match[str] | None = None
+    depth = 0
+    for mark in _FENCE.finditer(reply):
+        if opened is None:
+            opened, depth = mark, 1
+        elif mark["marks"][0] == opened["marks"][0] and len(mark["marks"]) >= len(opened["marks"]):
+            depth += 1 if mark["name"] else -1
+            if not depth:
+                blocks.append(reply[opened.end() : mark.start()])
+                opened = None
+    if opened is not None and not reply[opened.end() :].strip():  # nothing follows: an empty block
+        return [*blocks, ""], False
+    return blocks, opened is not None

@@ -19,7 +19,7 @@ from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Program
 from judge_serve.judging.rendering import answer_line, render_scale
 from judge_serve.judging.task import Example
-from optimize_workers.guardrails import Refusal
+from optimize_workers.guardrails import Refusal, refusal_to_write
 from optimize_workers.study import Study
 
 BATCH_SIZE = 10  # training pairs looked at together
@@ -165,15 +165,17 @@ def _summarise(study: Study, threads: ThreadPoolExecutor) -> str:
     return _NONE if isinstance(summary, Refusal) else summary
 
 
-def _ask(reflect: Callable[[str], str], signature: type[Any], **inputs: str) -> str | Refusal:
+def _ask(reflect: Callable[[str], str | Refusal], signature: type[Any], **inputs: str) -> str | Refusal:
     """What the reflection model writes into the one output field of a signature."""
     adapter = dspy.ChatAdapter(use_json_adapter_fallback=False)  # one call, no repair
     turns = adapter.format(signature, demos=[], inputs=inputs)
     reply = reflect("\n\n".join(turn["content"] for turn in turns))
+    if isinstance(reply, Refusal):
+        return reply
     try:
         (text,) = adapter.parse(signature, reply).values()
     except AdapterParseError:
-        return Refusal("unreadable", "the reply lacks the field that was asked for")
+        return refusal_to_write(reply) or Refusal("unreadable", "the reply lacks the field that was asked for")
     return str(text).strip() or Refusal("empty", "the field that was asked for is empty")
 
 

@@ -145,6 +145,19 @@ def test_what_is_waited_for_stands_beside_the_counts_until_judgments_arrive(log)
     ]
 
 
+def test_reflections_are_shown_beside_judgments_as_long_as_one_is_missing(log):
+    log.after(1).phase("optimizing", 20)
+    log.after(6).reflecting(3, 1)
+    log.after(6).judged([VALID])
+    log.after(6).waiting("paused")
+    log.after(6).reflecting(3, 3)
+    first, second, third, last = log.lines[1:]
+    assert first.endswith("judged 0/20, 0 invalid, 0.0/s; reflections: 1 of 3 answered")
+    assert second.endswith("reflections: 1 of 3 answered")
+    assert third.endswith("; reflections: 1 of 3 answered; paused")
+    assert last.endswith("; paused") and "reflections" not in last
+
+
 def test_waiting_without_a_count_is_shown_alone(log):
     log.progress.phase("starting")
     log.after(5).waiting("serving: deploying")

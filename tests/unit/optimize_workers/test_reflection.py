@@ -1,12 +1,25 @@
 """Reflection: recorded under its content, charged to the budget, patient in an outage."""
 
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from judge_serve.catalogue.entries import Prices
-from judge_serve.judging import EngineReply, ModelIdentity, RetryPolicy
-from judge_serve.judging.errors import MisconfiguredError, OutageError, RateLimitedError, ServerError
+from judge_serve.judging import EngineReply, InvalidReason, ModelIdentity, RetryPolicy
+from judge_serve.judging.errors import (
+    CallFailedError,
+    MisconfiguredError,
+    OutageError,
+    PromptTooLongError,
+    RateLimitedError,
+    RefusedRequestError,
+    ServerError,
+)
 from optimize_workers.evaluation.budget import Budget, BudgetExceededError
-from optimize_workers.reflection import ReflectionModel, Reflector, complete_patiently
+from optimize_workers.guardrails import Refusal
+from optimize_workers.reflection import Reflection, ReflectionModel, Reflector, complete_patiently
 from tests.builders import make_example, make_examples
 from tests.fakes import MemoryStore
 
@@ -81,7 +94,7 @@ class Time:
         self.now += seconds
 
 
-def patient(answers, waits=None, **policy):
+def patient(answers, waits=None, num_answered=lambda: 0, **policy):
     time = Time()
     script = iter(answers)
 
@@ -92,7 +105,9 @@ def patient(answers, waits=None, **policy):
         return answer
 
     on_wait = (waits if waits is not None else []).append
-    return complete_patiently(complete, RetryPolicy(**policy), on_wait, time.sleep, lambda: time.now), time.now
+    return complete_patiently(
+        complete, RetryPolicy(**policy), on_wait, num_answered, time.sleep, lambda: time.now
+    ), time.now
 
 
 def test_an_outage_of_the_reflection_model_is_waited_out():
@@ -113,6 +128,138 @@ def test_a_long_outage_ends_with_its_reason():
         patient([ServerError("down")] * 1_000, max_outage_s=60.0)
 
 
+def test_a_request_that_alone_fails_is_given_up_long_before_an_outage_would_be():
+    others = itertools.count()
+    with pytest.raises(CallFailedError, match=r"no answer for \d+ s while others got one: broken"):
+        patient([ServerError("broken")] * 5, num_answered=lambda: next(others))
+
+
+def test_an_outage_that_begins_while_others_are_answered_is_an_outage():
+    others = iter([1, 1, 2, 2, 3, *[3] * 1_000])
+    with pytest.raises(OutageError):
+        patient([ServerError("down")] * 1_000, num_answered=lambda: next(others))
+
+
+def test_who_waits_for_its_turn_under_a_rate_limit_is_patient():
+    others = itertools.count()
+    _, waited_s = patient([RateLimitedError("busy", retry_after_s=50.0)] * 6 + ["text"], None, lambda: next(others))
+    assert waited_s >= 300.0
+
+
 def test_an_error_that_no_wait_mends_is_raised_at_once():
     with pytest.raises(MisconfiguredError, match="bad key"):
         patient([MisconfiguredError("bad key"), "text"])
+
+
+# --- replies that hold no text ---
+
+
+class Filtered(RefusedRequestError):
+    """This prompt only was refused."""
+
+    invalid_reason = InvalidReason.REFUSAL
+
+
+def answering(*answers):
+    """A model that gives these replies, or raises these errors, in turn; asked more often it fails the test."""
+    script = iter(answers)
+
+    def complete(_request):
+        answer = next(script)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return complete
+
+
+CUT = EngineReply("Weigh whether the page", "length", prompt_tokens=100, completion_tokens=50)
+FILTERED = EngineReply("", "content_filter", prompt_tokens=100)
+REFUSED = Filtered("the prompt was filtered")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (CUT, "truncated"),
+        (EngineReply("Weigh", "max_tokens"), "truncated"),
+        (EngineReply("```\nWhole.\n```\nThe chan", "length"), "truncated"),
+        (FILTERED, "refusal"),
+        (EngineReply("Partly", "content_filter"), "refusal"),
+        (REFUSED, "refusal"),
+        (EngineReply("<think>The cause may be", "stop"), "chatter"),
+    ],
+)
+def test_a_reply_without_a_text_is_a_refusal_that_a_study_run_anew_gets_too(answer, reason):
+    store = MemoryStore()
+    first = reflector(answering(answer), store=store)("a")
+    again = reflector(answering(), store=store)("a")
+    assert first == again
+    assert (first.reason, bool(first.detail)) == (reason, True)
+
+
+def test_a_prompt_that_is_too_long_is_refused_and_asked_again_another_time():
+    store = MemoryStore()
+    refused = reflector(answering(PromptTooLongError("9000 tokens of 4096")), store=store)("a")
+    assert refused == Refusal("prompt_too_long", "9000 tokens of 4096")
+    assert reflector(Writer(), store=store)("a") == "text 1"
+
+
+def test_a_recorded_text_of_an_older_version_is_still_read():
+    store = MemoryStore()
+    reflector(Writer(), store=store)("a")
+    assert list(store.reflections.values()) == [Reflection("text 1", 100, 50)]
+
+
+def test_thinking_is_recorded_and_left_out():
+    store = MemoryStore()
+    ask = reflector(answering(EngineReply("<think>Why?</think>\nMind dates.", "stop")), store=store)
+    assert ask("a") == "\nMind dates." == reflector(answering(), store=store)("a")
+    assert "Why?" in next(iter(store.reflections.values())).text
+
+
+def test_a_reply_that_is_cut_off_is_paid_and_a_refused_request_is_not():
+    budget = Budget(10, max_tokens=1_000)
+    ask = reflector(answering(CUT, REFUSED), budget=budget)
+    ask("a"), ask("b")
+    assert budget.used_tokens == 150
+
+
+def test_a_request_that_alone_fails_refuses_its_proposal_and_is_asked_again_another_time():
+    store = MemoryStore()
+    refused = reflector(answering(CallFailedError("no answer for 120 s")), store=store)("a")
+    assert refused == Refusal("not_answered", "no answer for 120 s")
+    assert reflector(Writer(), store=store)("a") == "text 1"
+
+
+def test_an_error_of_the_endpoint_is_no_refusal():
+    with pytest.raises(MisconfiguredError):
+        reflector(answering(MisconfiguredError("bad key")))("a")
+
+
+# --- progress ---
+
+
+def test_it_is_told_how_many_are_waited_for_as_long_as_the_model_writes():
+    may_answer, news = threading.Event(), []
+
+    def complete(_request):
+        assert may_answer.wait(10)
+        return EngineReply("text", "stop")
+
+    def listen(num_asked, num_answered):
+        news.append((num_asked, num_answered))
+        if news.count((2, 0)) == 2:
+            may_answer.set()
+
+    ask = reflector(complete, on_news=listen)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(ask, ["a", "b"])) == ["text", "text"]
+    assert news[-1] == (2, 2)
+
+
+def test_what_the_store_answers_is_not_waited_for():
+    store, news = MemoryStore(), []
+    reflector(Writer(), store=store)("a")
+    reflector(answering(), store=store, on_news=lambda *told: news.append(told))("a")
+    assert news == []

@@ -15,6 +15,7 @@ from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
 from cluster.runs.run import Run, open_ledger
 from judge_serve.judging import Judge, ModelIdentity, RefusedInputError, Release, load_judge_file
+from judge_serve.judging.errors import CallFailedError
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.library.bullets import Bullet, Source, read_bullets
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
@@ -118,6 +119,35 @@ def test_the_test_split_is_judged_after_the_search_and_opened_once(session, data
     assert adapted.proof.test_openings == 1
     assert places == list(range(min(places), len(session.seen)))
     assert len(places) == 80 * len(adapted.search.study.selection.steps)
+
+
+def test_what_a_search_found_is_written_before_it_is_proven(session, dataset, folder):
+    test = {e.item.document for e in dataset.by_split["test"]}
+    judge = session.pool.judge
+
+    def fail_on_test(calls, on_done=None):
+        if any(call.item.document in test for call in calls):
+            raise CallFailedError("one row is refused again and again")
+        return judge(calls, on_done)
+
+    session.pool.judge = fail_on_test
+    with pytest.raises(CallFailedError):
+        adapt(session, dataset, folder, LIBRARY)
+    found = Release.from_file(folder.path / "release.json")
+    assert set(found.judge.program.bullets) == set(HELPS)
+    assert (found.evidence, len(found.parents)) == ({}, 1)
+    session.pool.judge = judge
+    _, adapted = adapt(session, dataset, folder, LIBRARY)
+    assert adapted.proof.winner.release.judge == found.judge
+
+
+def test_a_run_that_begins_anew_does_not_keep_the_winner_of_another_and_a_resumed_one_does(tmp_path):
+    folder = RunFolder.create(tmp_path / "begun", {})
+    folder.write_release("{}")
+    RunFolder.create(folder.path, {}, resume=True)
+    assert (folder.path / "release.json").exists()
+    RunFolder.create(folder.path, {})
+    assert not (folder.path / "release.json").exists()
 
 
 def test_at_most_so_many_bullets_are_kept(session, dataset, folder):

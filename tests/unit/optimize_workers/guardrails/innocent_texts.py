@@ -32,6 +32,18 @@ PARAGRAPHS = [
     "Do not use another scale, and do not answer with a percentage or with stars.",
     "Always use the 1-5 scale that is given below, never a 1-10 or a 0-100 scale.",
     "Five levels are enough: do not invent a rating of 0 for spam.",
+    # beginnings that talk begins with too
+    "Here is how to judge: read the query first, then look for its answer.",
+    "I will give you a query and a document. Decide how well the second serves the first.",
+    "Of course, a newer page beats an older one.",
+    "Certainly relevant pages deserve more than pages that may be.",
+    "Great: the page answers all of it. Okay: it answers half.",
+    "Based on the information in the document, decide whether the need is met.",
+    "The user wants an answer, not a list of links.",
+    "Updated pages win over older versions. New pages come first.",
+    "You cannot know the user, so read the query.",
+    "Sections that repeat the query are no answer, and documents that say sorry are no apologies.",
+    "Let the need decide.",
     # numbers that count, date or compare
     "A document from 2019-2024 deserves a low rating if the query asks for today.",
     "After 2020 most offices changed their rules, so give older rules a lower rating.",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from judge_serve.judging import Task
-from optimize_workers.guardrails import Guardrails
+from optimize_workers.guardrails import Guardrails, Refusal
 from optimize_workers.library.bullets import Bullet, Source
 from optimize_workers.library.distillation import (
     MAX_GROUP,
@@ -73,6 +73,9 @@ def test_similar_explanations_are_put_to_the_model_together_and_are_all_sources(
         ("The Zanzibar rollout of Kestrel finished on time.", "copied_text"),
         ("One rule.\nAnother rule.", "unreadable"),
         ("", "unreadable"),
+        ("Sure, here is a guideline: Lower the rating of a page that is out of date.", "chatter"),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        (Refusal("truncated", "the reply was cut off"), "truncated"),
         ("long " * 100, "too_long"),
     ],
 )

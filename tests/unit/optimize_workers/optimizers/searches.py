@@ -72,3 +72,28 @@ def propose(prompt: str) -> str:
     """A reflection model that answers every field that DSPy's proposer asks for."""
     names = ("observations", "summary", "program_description", "module_description", "proposed_instruction")
     return "".join(f"[[ ## {name} ## ]]\n{PROPOSAL}\n\n" for name in names) + "[[ ## completed ## ]]"
+
+
+def number_of(prompt: str) -> int:
+    """The number of the proposal that a prompt of GEPA asks for."""
+    return int(re.findall(r"Proposal (\d+)", prompt)[-1])
+
+
+def improving(prompt: str) -> str:
+    """A line for the rubric that differs with the proposal; those of even numbers help."""
+    number = number_of(prompt)
+    text = re.findall(r"```\n(\[rubric\].*?)\n```", prompt, re.DOTALL)[0]
+    line = f"Look at fact {'abcdefgh'[number % 8]} first."
+    return f"```\n{text.replace('Rate the pair.', f'Rate the pair. {line}', 1)}\n```"
+
+
+def helped_by_some(request: EngineRequest) -> str:
+    """Off by one, unless the instruction names the fact that the example is about; the wrong facts do nothing."""
+    gold = gold_of(request)
+    is_helped = f"fact {'aceg'[gold % 4]} first" in request.messages[0]["content"]
+    return json_reply(gold if is_helped else gold % 5 + 1)
+
+
+def told(study: Study) -> list[tuple[object, ...]]:
+    """All that a study decided, in its order."""
+    return [(t.number, t.program.digest, t.score, t.n, t.split, t.calls, t.origin) for t in study.trials]

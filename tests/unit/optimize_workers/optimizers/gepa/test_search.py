@@ -14,7 +14,17 @@ from optimize_workers.optimizers.gepa.search import BROOD, MAX_FRUITLESS_PROPOSA
 from optimize_workers.statistics.racing import DROP_BELOW
 from tests.builders import PROGRAM, make_examples
 from tests.fakes import json_reply
-from tests.unit.optimize_workers.optimizers.searches import DATA, fails_after, gold_of, make_study, pool_of, rate_well
+from tests.unit.optimize_workers.optimizers.searches import (
+    DATA,
+    fails_after,
+    gold_of,
+    helped_by_some,
+    improving,
+    make_study,
+    pool_of,
+    rate_well,
+    told,
+)
 
 LARGER = OptimizationData(train=make_examples(40), val=make_examples(60, "val"))
 BETTER = "Rate by the evidence that a document states."
@@ -180,7 +190,6 @@ def test_the_same_seed_makes_the_same_trials():
         ("Thoughts.\n```text\nNew text.\n```\nMore.", "New text."),
         ("```\nshort\n```\n```\nthe longer one\n```", "the longer one"),
         ("New text.", "New text."),
-        ("```\ncut off", "```\ncut off"),
     ],
 )
 def test_the_fenced_text_is_taken(reply, text):
@@ -188,26 +197,6 @@ def test_the_fenced_text_is_taken(reply, text):
 
 
 # --- many at once ---
-
-
-def improving(prompt):
-    """A line for the rubric that differs with the proposal; those of even numbers help."""
-    number = int(re.search(r"Proposal (\d+)", prompt).group(1))
-    text = re.search(r"```\n(\[rubric\].*?)\n```", prompt, re.DOTALL).group(1)
-    line = f"Look at fact {'abcdefgh'[number % 8]} first."
-    return f"```\n{text.replace('Rate the pair.', f'Rate the pair. {line}', 1)}\n```"
-
-
-def helped_by_some(request):
-    """Off by one, unless the instruction names the fact that the example is about; the wrong facts do nothing."""
-    gold = gold_of(request)
-    is_helped = f"fact {'aceg'[gold % 4]} first" in request.messages[0]["content"]
-    return json_reply(gold if is_helped else gold % 5 + 1)
-
-
-def told(study):
-    """All that a study decided, in its order."""
-    return [(t.number, t.program.digest, t.score, t.n, t.split, t.calls, t.origin) for t in study.trials]
 
 
 def test_the_order_in_which_calls_and_reflections_return_changes_nothing():

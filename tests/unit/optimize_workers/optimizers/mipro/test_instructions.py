@@ -9,6 +9,7 @@ from judge_serve.judging import AnswerMode
 from judge_serve.judging.errors import OutageError
 from optimize_workers.dataset.splits import OptimizationData
 from optimize_workers.guardrails import Refusal
+from optimize_workers.optimizers import load_optimizer
 from optimize_workers.optimizers.mipro.instructions import (
     BATCH_SIZE,
     MAX_BATCHES,
@@ -99,6 +100,38 @@ def test_one_unreadable_proposal_is_refused_alone():
     texts = [proposed.text for proposed in propose(reflect)]
     assert texts[1] == Refusal("unreadable", "the reply lacks the field that was asked for")
     assert [text for text in texts if isinstance(text, str)] == ["about proposed_instruction"] * 4
+
+
+def test_a_reflection_that_was_cut_off_or_refused_is_refused_alone():
+    cut = Refusal("truncated", "the reply was cut off")
+
+    def reflect(prompt):
+        if field_of(prompt) == "observations" and TRAIN[0].item.document in prompt:
+            return cut
+        if "(Proposal 2.)" in prompt:
+            return cut
+        return "I'm sorry, but I can't help with that." if "(Proposal 4.)" in prompt else answer(prompt)
+
+    texts = [proposed.text for proposed in propose(reflect)]
+    assert texts[1] == cut
+    assert texts[3].reason == "refusal"
+    assert [texts[0], texts[2], texts[4]] == ["about proposed_instruction"] * 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Sure! Here is an improved instruction:\n\n{}",
+        "{}\n\nLet me know if you would like changes.",
+        "I cannot help with this.",
+    ],
+)
+def test_talk_in_the_field_reaches_no_judge(words):
+    reflect = lambda prompt: reply(field_of(prompt), words.format(TEXT))  # noqa: E731
+    study = make_study(rate_well, budget=300, reflect=reflect)
+    found = load_optimizer("mipro")().run(study)
+    assert set(found.refusals) == {"refusal" if "cannot" in words else "chatter"}
+    assert not any(words[:10] in trial.program.instruction for trial in found.trials)
 
 
 @pytest.mark.parametrize(("text", "reason"), [("", "empty"), (" \n", "empty")])

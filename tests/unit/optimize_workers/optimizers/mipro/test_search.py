@@ -295,7 +295,7 @@ def test_one_bad_proposal_costs_no_other():
         return "I cannot help with that." if "(Proposal 1.)" in prompt else propose(prompt)
 
     result = run(make_study(rate_well, reflect=reflect))
-    assert result.refusals == {"unreadable": 1}
+    assert result.refusals == {"refusal": 1}
     assert PROPOSAL in {trial.program.instruction for trial in result.trials}
 
 
