@@ -39,16 +39,18 @@ def gepa_study():
         make_trial(
             9, 18.0, "open", calls=160, n=13, is_full=False, parents=[PROGRAM.digest], proposals=[9], chance=0.6
         ),
-        make_trial(
-            10,
-            12.5,
-            "better",
-            calls=200,
+        replace(
+            make_trial(
+                10,
+                12.5,
+                "better",
+                calls=200,
+                parents=[good.digest],
+                proposal=4,
+                section="rubric",
+                chance=0.8,
+            ),
             validity=0.95,
-            parents=[good.digest],
-            proposal=4,
-            section="rubric",
-            chance=0.8,
         ),
         make_trial(11, 25.0, "late", calls=240, parents=[PROGRAM.digest], proposal=7, section="rubric", chance=0.5),
     )
