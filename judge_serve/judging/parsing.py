@@ -97,7 +97,8 @@ def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> Re
 
 def storable(text: str) -> str:
     """The text with what UTF-8 files and databases refuse (NUL, lone surrogates) replaced by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text)
+    is_plain = text.isascii() and "\x00" not in text
+    return text if is_plain else _UNSTORABLE.sub("\ufffd", text)
 
 
 def _read_fields(pairs: _Object, scale: Scale) -> Reading:

@@ -28,7 +28,10 @@ _MAX_EXPLANATION_CHARS = 300  # bound of the JSON schema in `guided` mode
 
 def escape(text: str) -> str:
     """Make untrusted text unable to close a tag or to form a control token; other text is unchanged."""
-    return _BRACKET_TOKEN.sub("&#91;", _LONE_SURROGATE.sub("\ufffd", text).replace("<", "&lt;"))
+    if not text.isascii():  # asked first: this runs for every judge call, and the searches cost more than the question
+        text = _LONE_SURROGATE.sub("\ufffd", text)
+    text = text.replace("<", "&lt;")
+    return _BRACKET_TOKEN.sub("&#91;", text) if "[" in text else text
 
 
 def render_item(query: str, document: str) -> str:

@@ -71,14 +71,16 @@ class JudgeWorker:
         self._warnings = KeptWarnings()
         logging.getLogger("judge_serve").addHandler(self._warnings)
 
-    async def exchange(self, calls: Sequence[tuple[CallId, JudgeCall]], wait_s: float) -> Exchanged:
+    async def exchange(self, packed: bytes, wait_s: float) -> bytes:
         """Take calls, wait until something is finished, return it.
 
         Args:
-            calls: what to judge; those of one judge share one object, which is sent once.
+            packed: what to judge, `list[tuple[CallId, JudgeCall]]`; those of one judge share one object, sent once.
             wait_s: bound of the wait; a later exchange ends it as well.
+
+        Returns: `Exchanged`, packed.
         """
-        self._waiting.extend(calls)
+        self._waiting.extend(pickle.loads(packed))
         self._fill_slots()
         self._last_exchange += 1
         mine = self._last_exchange
@@ -93,7 +95,7 @@ class JudgeWorker:
         if self._busy and mine == self._last_exchange:
             await asyncio.sleep(LINGER_S)
         finished, self._finished = self._finished, []
-        return Exchanged(self._life, os.getpid(), finished, self._warnings.take())
+        return _packed(Exchanged(self._life, os.getpid(), finished, self._warnings.take()))
 
     async def drop(self, wave: int) -> None:
         """Stop judging for a wave that nobody waits for any more."""
@@ -270,13 +272,13 @@ class WorkerPool:
             worker.assigned[id] = self._dispatcher.num_judged
         worker.num_exchanges += 1
         sent = [(id, self._dispatcher.waves[id.wave].calls[id.place]) for id in calls]
-        future: Future[Any] = worker.actor.exchange.remote(sent, HEARTBEAT_S).future()
+        future: Future[Any] = worker.actor.exchange.remote(_packed(sent), HEARTBEAT_S).future()
         future.add_done_callback(lambda done: self._events.put(partial(self._returned, worker, done)))
 
     def _returned(self, worker: _Worker, done: Future[Any]) -> None:
         worker.num_exchanges -= 1
         try:
-            life, pid, finished, warnings = done.result()
+            life, pid, finished, warnings = pickle.loads(done.result())
         except RayTaskError:
             raise
         except ActorDiedError as error:  # for good: it could not be made, or somebody killed it for ever
@@ -333,6 +335,11 @@ class WorkerPool:
 
 def _last_line(error: Exception) -> str:
     return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
+
+
+def _packed(value: list[tuple[CallId, JudgeCall]] | Exchanged) -> bytes:
+    """An exchange on its way to or from a worker; Ray's own pickling asks a Python function about each object."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def _portable(error: Exception) -> Exception:
