@@ -16,8 +16,7 @@ from benchmarks.arms import Job, Progress
 from benchmarks.landscape import JUDGE, SCALE, Landscape, LandscapeConfig
 from benchmarks.landscape_engines import LandscapeEngine, LandscapeJudge, LatencyConfig, Reflecting
 from judge_serve.judging import Engine, Example, Judgment, judge_pair
-from judge_serve.judging.judge import build_request
-from judge_serve.judging.judge_call import JudgeCall, calls_of
+from judge_serve.judging.judge_call import JudgeCall, build_request, calls_of
 from optimize_workers.evaluation.budget import Budget
 from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.evaluation.layer import Layer, OnDone
@@ -94,7 +93,7 @@ class JobLog:
     def jobs(self) -> list[Job]:
         """All waves and reflections, for `replay`."""
         waves = [
-            Job(start, end, [self._judge.latency_s(build_request(*call)) for call in calls], in_slots=True)
+            Job(start, end, [self._judge.latency_s(build_request(call)) for call in calls], in_slots=True)
             for start, end, calls in self._waves
         ]
         return [*waves, *self._reflections]
@@ -145,7 +144,7 @@ class InProcessPool:
 
     async def _judge_all(self, calls: Sequence[JudgeCall]) -> list[Judgment]:
         """One after the other: nothing is won by more at once."""
-        return [await judge_pair(judge, item, self._engine, occurrence=number) for judge, item, number in calls]
+        return [await judge_pair(call, self._engine) for call in calls]
 
 
 class RecordingReflection:

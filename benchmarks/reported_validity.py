@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from judge_serve.judging import Engine, EngineReply, EngineRequest
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from optimize_workers.study import Judged, Study, Trial
 
 STAGES = ("demonstrations", "minibatches", "full evaluations")
@@ -83,7 +83,7 @@ class AuditedStudy(Study):
         """See `Study.record`."""
         trial = super().record(judged, origin, is_full=is_full, split=split)
         judge = self.judge.model_copy(update={"program": judged.program})
-        sent = sum(self.replies.is_object(build_request(judge, example.item)) for example in judged.examples)
+        sent = sum(self.replies.is_object(build_request(JudgeCall(judge, example.item))) for example in judged.examples)
         one = StageValidity(trial.n, trial.validity * trial.n, sent, abs(trial.validity - sent / trial.n))
         stage = _stage_of(trial)
         self.validity[stage] = self.validity[stage].plus(one)

@@ -24,7 +24,7 @@ from benchmarks.dspy_landscape import judging_model, prompting_model, score_of, 
 from benchmarks.landscape import BASELINE, JUDGE, SCALE, Landscape, LandscapeConfig, rules_in
 from benchmarks.landscape_engines import LandscapeJudge, LatencyConfig, Reflecting, ReflectionModel, ThreadedEngine
 from judge_serve.judging import EngineReply, Example
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from judge_serve.judging.parsing import Reading, parse_reply
 
 BUDGET = 2_000
@@ -187,7 +187,9 @@ class _Adapter:
         """Judge several batches, all of their examples in one wave over the threads."""
         judges = [JUDGE.model_copy(update={"program": BASELINE.with_sections(dict(texts))}) for texts, _ in items]
         calls = [(judge, example) for judge, (_, batch) in zip(judges, items, strict=True) for example in batch]
-        replies = self._threads.map(lambda call: self._engine.complete(build_request(call[0], call[1].item)), calls)
+        replies = self._threads.map(
+            lambda call: self._engine.complete(build_request(JudgeCall(call[0], call[1].item))), calls
+        )
         judged = iter(
             [
                 (reply, parse_reply(reply.text, reply.finish_reason, SCALE), example)

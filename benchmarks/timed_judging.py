@@ -11,8 +11,7 @@ import pytest
 from benchmarks.evaluation_plane import ENGINE, JUDGE, make_examples
 from benchmarks.simulated_engine import SimulatedEngine
 from judge_serve.judging import judge_pair
-from judge_serve.judging.judge import build_request
-from judge_serve.judging.judge_call import call_key, judge_key
+from judge_serve.judging.judge_call import JudgeCall, build_request, call_key, judge_key
 from judge_serve.judging.parsing import parse_reply, read_expected
 
 Benchmark = Callable[..., Any]
@@ -24,7 +23,7 @@ PROSE = "I think that this document is quite relevant, because it answers the qu
 
 def test_render(benchmark: Benchmark) -> None:
     """A request of about 400 tokens from judge and item."""
-    request = benchmark(build_request, JUDGE, EXAMPLE.item)
+    request = benchmark(build_request, JudgeCall(JUDGE, EXAMPLE.item))
     assert request.messages[-1]["content"].startswith("<query>")
 
 
@@ -56,7 +55,7 @@ def test_judge_pair(benchmark: Benchmark) -> None:
     def judge_hundred() -> None:
         async def judge_all() -> None:
             for _ in range(100):
-                await judge_pair(JUDGE, EXAMPLE.item, engine)
+                await judge_pair(JudgeCall(JUDGE, EXAMPLE.item), engine)
 
         loop.run_until_complete(judge_all())
 

@@ -93,7 +93,7 @@ class InProcessPool:
 
         async def judge_all() -> list[Judgment]:
             once = RetryPolicy(attempts=1)
-            pairs = [judge_pair(j, item, self._engine, occurrence=n, retry=once) for j, item, n in calls]
+            pairs = [judge_pair(call, self._engine, retry=once) for call in calls]
             return list(await asyncio.gather(*pairs))
 
         judgments = asyncio.run(judge_all())

@@ -1,26 +1,17 @@
-"""The judge: task + program + model + sampling + answer mode, and the one way to put an item to it."""
+"""The judge: task + program + model + sampling + answer mode, as plain data."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from judge_serve.judging.content_key import digest_of
-from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
-from judge_serve.judging.errors import NoTokenProbabilitiesError, RefusedRequestError
-from judge_serve.judging.judgment import AnswerMode, Judgment
-from judge_serve.judging.parsing import Reading, parse_reply, read_expected, storable
+from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.program import Program
-from judge_serve.judging.rendering import render_messages, reply_schema
-from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
-from judge_serve.judging.task import Item, Task
-from judge_serve.judging.votes import Votes, combine, sample_numbers
-
-TOP_LOGPROBS = 20  # the most that OpenAI and vLLM return by default
+from judge_serve.judging.task import Task
+from judge_serve.judging.votes import Votes
 
 
 class Sampling(BaseModel):
@@ -111,96 +102,3 @@ class Judge(BaseModel):
 def _received(text: str) -> Judge:
     """The judge of a JSON text, one object each: what is derived from a judge is kept with it."""
     return Judge.model_validate_json(text)
-
-
-def build_request(judge: Judge, item: Item, occurrence: int = 0) -> EngineRequest:
-    """The request of one judge call: identical bytes wherever the same judge meets the same item."""
-    messages = tuple(render_messages(judge.task, judge.program, judge.mode, item))
-    sampling = judge.sampling
-    if judge.mode is AnswerMode.EXPECTED:
-        digits = tuple(str(rating) for rating in judge.task.scale.ratings)
-        return EngineRequest(
-            messages, max_tokens=judge.max_completion_tokens, choices=digits, top_logprobs=TOP_LOGPROBS
-        )
-    return EngineRequest(
-        messages,
-        max_tokens=judge.max_completion_tokens,
-        temperature=sampling.temperature,
-        frequency_penalty=sampling.frequency_penalty,
-        seed=sampling.seed + occurrence,
-        json_schema=reply_schema(judge.task.scale) if judge.mode is AnswerMode.GUIDED else None,
-    )
-
-
-async def judge_pair(
-    judge: Judge, item: Item, engine: Engine, *, occurrence: int = 0, retry: RetryPolicy | None = None
-) -> Judgment:
-    """One judge call on a query-document pair: render, send, read strictly, record; votes are left to `judge_item`.
-
-    A reply is asked for once; only transient engine failures are retried, never an unreadable reply.
-
-    Raises:
-        EngineError: the engine did not answer after all attempts; nothing was judged.
-    """
-    request = build_request(judge, item, occurrence)
-    started = time.perf_counter()
-    try:
-        reply = await complete_with_retry(engine, request, retry or RetryPolicy())
-    except RefusedRequestError as error:
-        reply = EngineReply(text=str(error), finish_reason="refused")
-        reading = Reading(None, None, error.invalid_reason)
-        return _record(judge, item, occurrence, reply, reading, time.perf_counter() - started)
-    latency_s = time.perf_counter() - started
-    return _record(judge, item, occurrence, reply, _read(judge, reply), latency_s)
-
-
-async def judge_item(
-    judge: Judge, item: Item, engine: Engine, *, occurrence: int = 0, retry: RetryPolicy | None = None
-) -> Judgment:
-    """What a judge answers: one judge call, or as many at once as it has votes, combined; errors as `judge_pair`."""
-    if judge.votes is None:
-        return await judge_pair(judge, item, engine, occurrence=occurrence, retry=retry)
-    try:
-        async with asyncio.TaskGroup() as group:
-            calls = [
-                group.create_task(judge_pair(judge, item, engine, occurrence=number, retry=retry))
-                for number in sample_numbers(judge.votes, occurrence)
-            ]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from failed  # as a single call would
-    return combine([call.result() for call in calls], judge.votes.combine, judge.task.scale, occurrence)
-
-
-def _read(judge: Judge, reply: EngineReply) -> Reading:
-    """What the reply says in the judge's answer mode."""
-    scale = judge.task.scale
-    if judge.mode is not AnswerMode.EXPECTED or reply.finish_reason == "content_filter":
-        return parse_reply(reply.text, reply.finish_reason, scale)
-    if reply.first_token_logprobs is None:
-        raise NoTokenProbabilitiesError(
-            f"model {judge.model.name!r} returned no token probabilities, which mode 'expected' needs; "
-            "choose mode 'generate' or 'guided' for this endpoint"
-        )
-    return read_expected(reply.first_token_logprobs, scale)
-
-
-def _record(
-    judge: Judge, item: Item, occurrence: int, reply: EngineReply, reading: Reading, latency_s: float
-) -> Judgment:
-    return Judgment(
-        query_id=item.query_id,
-        doc_id=item.doc_id,
-        rating=reading.rating,
-        expected_rating=reading.expected_rating,
-        explanation=reading.explanation,
-        invalid_reason=reading.invalid_reason,
-        raw_reply=storable(reply.text),
-        finish_reason=reply.finish_reason,
-        program=judge.program.digest,
-        model=judge.model.name,
-        mode=judge.mode,
-        occurrence=occurrence,
-        prompt_tokens=reply.prompt_tokens,
-        completion_tokens=reply.completion_tokens,
-        latency_s=latency_s,
-    )

@@ -1,4 +1,4 @@
-"""A judge call: one judge, one item, one occurrence; and its content key, which equal requests share.
+"""A judge call: one judge, one item, one occurrence; its request, and its content key, which equal requests share.
 
 A key covers model and revision, sampling, answer mode, schema, rendered prompt, example and occurrence. The part
 that all calls of a judge share is digested once, see `judge_key`.
@@ -12,11 +12,14 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from judge_serve.judging.content_key import canonical_json
-from judge_serve.judging.judge import Judge, build_request
-from judge_serve.judging.rendering import render_item
+from judge_serve.judging.engine import EngineRequest
+from judge_serve.judging.judge import Judge
+from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.rendering import render_item, render_messages, reply_schema
 from judge_serve.judging.task import Example, Item
 from judge_serve.judging.votes import sample_numbers
 
+TOP_LOGPROBS = 20  # the most that OpenAI and vLLM return by default
 READING = 1  # raise when replies are read differently: what was recorded before is then asked again
 _ANY_ITEM = Item(query="q", document="d", query_id="q", doc_id="d")
 
@@ -51,6 +54,26 @@ def calls_of(judge: Judge, examples: Iterable[Example], occurrence: int = 0) -> 
     return [JudgeCall(judge, example.item, occurrence) for example in examples]
 
 
+def build_request(call: JudgeCall) -> EngineRequest:
+    """The request of one judge call: identical bytes wherever the same judge meets the same item."""
+    judge, item, occurrence = call
+    messages = tuple(render_messages(judge.task, judge.program, judge.mode, item))
+    sampling = judge.sampling
+    if judge.mode is AnswerMode.EXPECTED:
+        digits = tuple(str(rating) for rating in judge.task.scale.ratings)
+        return EngineRequest(
+            messages, max_tokens=judge.max_completion_tokens, choices=digits, top_logprobs=TOP_LOGPROBS
+        )
+    return EngineRequest(
+        messages,
+        max_tokens=judge.max_completion_tokens,
+        temperature=sampling.temperature,
+        frequency_penalty=sampling.frequency_penalty,
+        seed=sampling.seed + occurrence,
+        json_schema=reply_schema(judge.task.scale) if judge.mode is AnswerMode.GUIDED else None,
+    )
+
+
 def call_keys(calls: Sequence[JudgeCall]) -> list[bytes]:
     """Content keys of judge calls, in their order; what calls of one judge object share is digested once."""
     shared: dict[int, bytes] = {}
@@ -64,7 +87,7 @@ def call_keys(calls: Sequence[JudgeCall]) -> list[bytes]:
 
 def judge_key(judge: Judge) -> bytes:
     """Digest (32 bytes) of all that the calls of a judge share."""
-    request = asdict(build_request(judge, _ANY_ITEM))
+    request = asdict(build_request(JudgeCall(judge, _ANY_ITEM)))
     request["messages"] = request["messages"][:-1]  # the last one is the item's
     shared = [READING, judge.model.model_dump(mode="json"), str(judge.mode), request]
     return hashlib.sha256(canonical_json(shared).encode("utf-8", "surrogatepass")).digest()

@@ -17,7 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
 from judge_serve.engines.serve_handle import ServeHandleEngine
-from judge_serve.judging import Engine, Item, RefusedInputError, Release, judge_item
+from judge_serve.judging import Engine, Item, JudgeCall, RefusedInputError, Release, judge_item
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.serving.http_api import (
     BatchAnswer,
@@ -94,7 +94,7 @@ class JudgeIngress:
     async def _judge(self, live: _Live, pair: JudgeRequest) -> JudgeAnswer:
         started = time.perf_counter()
         item = Item(pair.query, pair.document, digest_of_text(pair.query), digest_of_text(pair.document))
-        judgment = await judge_item(live.release.judge, item, live.engine)
+        judgment = await judge_item(JudgeCall(live.release.judge, item), live.engine)
         return to_answer(live.release.calibrated(judgment), live.release, time.perf_counter() - started)
 
     @api.post("/v1/judge")

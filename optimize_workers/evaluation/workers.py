@@ -26,8 +26,8 @@ from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import EngineError, WorkersFailedError
-from judge_serve.judging.judge import judge_pair
 from judge_serve.judging.judge_call import JudgeCall
+from judge_serve.judging.judge_pair import judge_pair
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.retrying import RetryPolicy
 from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, WaitingCallers, Wave
@@ -124,8 +124,7 @@ class JudgeWorker:
             try:
                 if self._engine is None:
                     self._engine = self._connect()
-                judge, item, occurrence = call
-                outcome = await judge_pair(judge, item, self._engine, occurrence=occurrence, retry=self._retry)
+                outcome = await judge_pair(call, self._engine, retry=self._retry)
             except Exception as error:  # an actor's boundary: the caller raises it
                 outcome = _portable(error)
             self._finished.append((id, outcome))

@@ -14,7 +14,7 @@ from judge_serve.engines.dialect import Dialect
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.judging import AnswerMode, EngineReply, EngineRequest, Item
 from judge_serve.judging.errors import BadRequestError, PromptTooLongError
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from tests.builders import JUDGE
 from tests.contract.endpoints import (
     GOOD,
@@ -98,7 +98,7 @@ def test_a_schema_loses_the_words_that_are_refused_and_keeps_the_rest(endpoint):
         )
 
     endpoint.answer = refusing(words)
-    complete_twice(endpoint, build_request(JUDGE.model_copy(update={"mode": AnswerMode.GUIDED}), ITEM))
+    complete_twice(endpoint, build_request(JudgeCall(JUDGE.model_copy(update={"mode": AnswerMode.GUIDED}), ITEM)))
     schema = bodies(endpoint)[-1]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["explanation"] == {"type": "string"}
     assert schema["properties"]["rating"] == {"type": "integer", "enum": [1, 2, 3, 4, 5]}

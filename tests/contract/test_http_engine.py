@@ -22,6 +22,7 @@ from judge_serve.judging import (
     InvalidReason,
     Item,
     Judge,
+    JudgeCall,
     Judgment,
     RefusedInputError,
     judge_pair,
@@ -313,7 +314,7 @@ def judge_over_http(endpoint: Endpoint, judge: Judge) -> Judgment:
     async def judge_once() -> Judgment:
         engine = HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m"))
         try:
-            return await judge_pair(judge, Item("q", "d", "q1", "d1"), engine)
+            return await judge_pair(JudgeCall(judge, Item("q", "d", "q1", "d1")), engine)
         finally:
             await engine.close()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
-from judge_serve.judging import EngineError, EngineReply, Item, RetryPolicy, judge_pair
+from judge_serve.judging import EngineError, EngineReply, Item, JudgeCall, RetryPolicy, judge_pair
 from tests.builders import JUDGE
 from tests.contract.endpoints import Answer, Endpoint, complete, completion, json_answer
 
@@ -71,7 +71,7 @@ def test_no_rating_is_there_that_was_not_sent(running, status, error, finish_rea
     async def judge_once():
         engine = http_engine(running)
         try:
-            return await judge_pair(JUDGE, Item("q", "d", "q1", "d1"), engine, retry=NO_RETRY)
+            return await judge_pair(JudgeCall(JUDGE, Item("q", "d", "q1", "d1")), engine, retry=NO_RETRY)
         finally:
             await engine.close()
 

@@ -18,8 +18,7 @@ from benchmarks.landscape_engines import NO_LATENCY, LandscapeEngine, Reflecting
 from benchmarks.landscape_proposer import ProposingModel
 from benchmarks.recording import InProcessPool, recorded_study
 from judge_serve.judging import AnswerMode, Calibration, Item, Judge, ModelIdentity, Release
-from judge_serve.judging.judge import build_request
-from judge_serve.judging.judge_call import JudgeCall
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.program import Demonstration
 from judge_serve.judging.votes import Votes
@@ -139,7 +138,7 @@ def identities() -> dict[str, Any]:
     """Digests, content keys and prompts of judges."""
     found: dict[str, Any] = {}
     for name, judge in judges().items():
-        requests = [build_request(judge, item, 1) for item in ITEMS]
+        requests = [build_request(JudgeCall(judge, item, 1)) for item in ITEMS]
         calibration: Calibration = make_calibration(judge=judge)
         found[name] = {
             "judge": judge.digest,

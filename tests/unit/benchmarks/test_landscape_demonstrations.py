@@ -21,7 +21,7 @@ from benchmarks.landscape_demonstrations import (
 from benchmarks.landscape_engines import LandscapeJudge, shown_in
 from benchmarks.landscape_texts import FAILURES
 from judge_serve.judging import Demonstration
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.rendering import render_messages
 
@@ -220,7 +220,7 @@ def test_demonstrations_are_read_from_the_renderings_of_dspy(adapter):
 def test_the_judge_answers_as_the_landscape_with_the_demonstrations_of_the_request():
     judge = JUDGE.model_copy(update={"program": BASELINE.model_copy(update={"demonstrations": demonstrations()})})
     for example in TEST[:50]:
-        reply = LandscapeJudge(LANDSCAPE).reply(build_request(judge, example.item)).text
+        reply = LandscapeJudge(LANDSCAPE).reply(build_request(JudgeCall(judge, example.item))).text
         read = LANDSCAPE.read(NOTHING, key(example), [show(e) for e in TRAIN[:3]])
         assert str(read.rating) in reply
 

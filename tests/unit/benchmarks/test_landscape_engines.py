@@ -27,7 +27,7 @@ from benchmarks.landscape_engines import (
 )
 from benchmarks.landscape_texts import FAILURES, FINE, REMARKS, RULES, SECTIONS, Kind
 from judge_serve.judging import AnswerMode, Engine, judge_pair
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from optimize_workers.statistics.metrics import gold_of, nmse
 from tests.virtual_time import run_in_virtual_time
 
@@ -45,7 +45,7 @@ def judge_with(*lines):
 def judged(judge, examples=VAL):
     async def ask():
         engine = LandscapeEngine(CONFIG)
-        return [await judge_pair(judge, example.item, engine) for example in examples]
+        return [await judge_pair(JudgeCall(judge, example.item), engine) for example in examples]
 
     return asyncio.run(ask())
 
@@ -96,13 +96,13 @@ def test_constrained_replies_are_never_malformed():
     judge = LandscapeJudge(landscape)
     guided = JUDGE.model_copy(update={"mode": AnswerMode.GUIDED})
     for example in landscape.test:
-        rating = json.loads(judge.reply(build_request(guided, example.item)).text)["rating"]
+        rating = json.loads(judge.reply(build_request(JudgeCall(guided, example.item))).text)["rating"]
         assert rating == landscape.read(frozenset(), key_of(example.item.document)).rating
 
 
 def test_latencies_are_lognormal_and_depend_on_the_request_only():
     judge = LandscapeJudge(LANDSCAPE, LatencyConfig())
-    requests = [build_request(JUDGE, example.item, n) for example in LANDSCAPE.test for n in range(5)]
+    requests = [build_request(JudgeCall(JUDGE, example.item, n)) for example in LANDSCAPE.test for n in range(5)]
     latencies = [judge.latency_s(request) for request in requests]
     logs = [math.log(latency_s) for latency_s in latencies]
     assert statistics.fmean(logs) == pytest.approx(math.log(0.05), abs=4 / math.sqrt(len(logs)))
@@ -117,7 +117,7 @@ def test_the_engine_answers_a_slots_worth_of_requests_at_once():
         engine: Engine = LandscapeEngine(CONFIG, steady, slots)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await asyncio.gather(*(engine.complete(build_request(JUDGE, example.item)) for example in VAL))
+        await asyncio.gather(*(engine.complete(build_request(JudgeCall(JUDGE, example.item))) for example in VAL))
         return loop.time() - started
 
     assert run_in_virtual_time(ask(50)) == pytest.approx(2.0)
@@ -127,7 +127,7 @@ def test_the_engine_answers_a_slots_worth_of_requests_at_once():
 def test_the_threaded_engine_answers_like_the_other_one_and_takes_its_time():
     told = []
     judge = LandscapeJudge(LANDSCAPE, LatencyConfig(judge_median_s=0.01, judge_sigma=0.0))
-    request = build_request(JUDGE, VAL[0].item)
+    request = build_request(JudgeCall(JUDGE, VAL[0].item))
     started = time.perf_counter()
     reply = ThreadedEngine(judge, 1, told.append).complete(request)
     assert time.perf_counter() - started >= 0.01

@@ -23,7 +23,7 @@ from judge_serve.judging import (
     Scale,
     judge_pair,
 )
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from judge_serve.judging.parsing import parse_reply
 from tests.builders import JUDGE, PROGRAM
 from tests.virtual_time import run_in_virtual_time
@@ -38,7 +38,7 @@ def item(number, gold=None):
 
 
 def request_of(number, gold=None, judge=JUDGE):
-    return build_request(judge, item(number, gold))
+    return build_request(JudgeCall(judge, item(number, gold)))
 
 
 def in_mode(mode, **changes):
@@ -174,7 +174,7 @@ def test_a_marked_document_gets_its_rating(gold):
 
 def test_a_marker_in_the_query_is_not_the_documents():
     pair = Item("what is gold:1", "here, gold:4", "q", "d")
-    [reading] = readings(SimulatedEngineConfig(), [build_request(JUDGE, pair)])
+    [reading] = readings(SimulatedEngineConfig(), [build_request(JudgeCall(JUDGE, pair))])
     assert reading.rating == 4
 
 
@@ -182,7 +182,7 @@ def test_a_marker_in_the_query_is_not_the_documents():
 def test_an_unmarked_document_has_a_true_rating_of_its_own_under_every_prompt(document):
     pair = Item("q", document, "q", "d")
     other = JUDGE.model_copy(update={"program": Program(sections={"rubric": "Other words."})})
-    asked = [build_request(JUDGE, pair), build_request(other, pair)]
+    asked = [build_request(JudgeCall(JUDGE, pair)), build_request(JudgeCall(other, pair))]
     first, second = readings(SimulatedEngineConfig(), asked)
     assert first.rating == second.rating
     assert first.rating in SCALE.ratings
@@ -296,7 +296,7 @@ def test_expected_ratings_lie_near_the_rating_and_differ():
     async def judged():
         engine = SimulatedEngine(SimulatedEngineConfig(malformed_rate=1.0))
         judge = in_mode(AnswerMode.EXPECTED)
-        return [await judge_pair(judge, item(number, gold=3), engine) for number in range(200)]
+        return [await judge_pair(JudgeCall(judge, item(number, gold=3)), engine) for number in range(200)]
 
     judgments = asyncio.run(judged())
     assert {judgment.rating for judgment in judgments} == {3}

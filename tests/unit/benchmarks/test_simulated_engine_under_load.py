@@ -10,13 +10,13 @@ from benchmarks.outages import Outage, write_outage
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from judge_serve.judging import Item, RetryPolicy, judge_pair
 from judge_serve.judging.errors import MisconfiguredError, RateLimitedError, ServerError
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from tests.builders import JUDGE
 from tests.virtual_time import run_in_virtual_time
 
 
 def request_of(number):
-    return build_request(JUDGE, Item(f"query {number}", f"document {number}", f"q{number}", f"d{number}"))
+    return build_request(JudgeCall(JUDGE, Item(f"query {number}", f"document {number}", f"q{number}", f"d{number}")))
 
 
 # --- latency, slots, utilization ---
@@ -205,7 +205,7 @@ def test_a_judge_call_outlasts_a_few_failures():
         engine.fail_next(2, 429, retry_after_s=30.0)
         started = asyncio.get_running_loop().time()
         judgment = await judge_pair(
-            JUDGE, Item("q", "gold:4", "q", "d"), engine, retry=RetryPolicy(attempts=3, longest_wait_s=50.0)
+            JudgeCall(JUDGE, Item("q", "gold:4", "q", "d")), engine, retry=RetryPolicy(attempts=3, longest_wait_s=50.0)
         )
         return judgment.rating, asyncio.get_running_loop().time() - started
 

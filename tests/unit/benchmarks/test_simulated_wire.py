@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from benchmarks.simulated_wire import read_chat_body, write_completion
 from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging import AnswerMode, EngineReply, EngineRequest, Item
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from tests.builders import JUDGE
 
 TURNS = ({"role": "system", "content": "Rate."}, {"role": "user", "content": "Is 2 < 3? \u00e9"})
@@ -15,7 +15,7 @@ BODY = to_chat_body(EngineRequest(TURNS, 16, seed=7), "m", is_vllm=True)
 
 @pytest.mark.parametrize("mode", AnswerMode)
 def test_a_judges_request_comes_through_unchanged(mode):
-    request = build_request(JUDGE.model_copy(update={"mode": mode}), Item("q", "d", "q", "d"))
+    request = build_request(JudgeCall(JUDGE.model_copy(update={"mode": mode}), Item("q", "d", "q", "d")))
     assert read_chat_body(to_chat_body(request, "m", is_vllm=True)) == ("m", request)
 
 

@@ -29,7 +29,7 @@ from judge_serve.judging.errors import (
     RateLimitedError,
     ServerError,
 )
-from judge_serve.judging.judge import build_request
+from judge_serve.judging.judge_call import JudgeCall, build_request
 from tests.fakes import ScriptedEngine, json_reply
 
 ITEM = Item("cat food", "Dry food.", "q1", "d1")
@@ -41,8 +41,8 @@ def judge_in(mode=AnswerMode.GENERATE, **sampling):
     return Judge(program=PROGRAM, model=ModelIdentity(name="m"), sampling=Sampling(**sampling), mode=mode)
 
 
-def run(engine, mode=AnswerMode.GENERATE, retry=IMPATIENT, **options):
-    return asyncio.run(judge_pair(judge_in(mode), ITEM, engine, retry=retry, **options))
+def run(engine, mode=AnswerMode.GENERATE, retry=IMPATIENT, occurrence=0):
+    return asyncio.run(judge_pair(JudgeCall(judge_in(mode), ITEM, occurrence), engine, retry=retry))
 
 
 def probabilities(*pairs):
@@ -199,30 +199,30 @@ def test_text_modes_ignore_probabilities():
 
 
 def test_generate_leaves_the_model_free():
-    request = build_request(judge_in(temperature=0.7, max_tokens=64, seed=5), ITEM)
+    request = build_request(JudgeCall(judge_in(temperature=0.7, max_tokens=64, seed=5), ITEM))
     assert (request.temperature, request.max_tokens, request.seed) == (0.7, 64, 5)
     assert (request.json_schema, request.choices, request.top_logprobs) == (None, None, 0)
 
 
 def test_guided_sends_the_schema():
-    request = build_request(judge_in(AnswerMode.GUIDED), ITEM)
+    request = build_request(JudgeCall(judge_in(AnswerMode.GUIDED), ITEM))
     assert request.json_schema["properties"]["rating"]["enum"] == [1, 2, 3, 4, 5]
 
 
 def test_expected_asks_for_one_greedy_digit_with_probabilities():
-    request = build_request(judge_in(AnswerMode.EXPECTED, temperature=1.5), ITEM)
+    request = build_request(JudgeCall(judge_in(AnswerMode.EXPECTED, temperature=1.5), ITEM))
     assert (request.max_tokens, request.temperature, request.top_logprobs) == (1, 0.0, 20)
     assert request.choices == ("1", "2", "3", "4", "5")
 
 
 def test_repetitions_differ_in_their_seed_only():
-    first, second = (build_request(judge_in(seed=5), ITEM, occurrence) for occurrence in (0, 1))
+    first, second = (build_request(JudgeCall(judge_in(seed=5), ITEM, occurrence)) for occurrence in (0, 1))
     assert (first.seed, second.seed) == (5, 6)
     assert first.messages == second.messages
 
 
 def test_equal_judges_send_equal_requests():
-    assert build_request(judge_in(), ITEM) == build_request(judge_in(), ITEM)
+    assert build_request(JudgeCall(judge_in(), ITEM)) == build_request(JudgeCall(judge_in(), ITEM))
 
 
 # --- the judge itself ---
@@ -251,7 +251,10 @@ def test_a_demonstration_without_explanation_is_refused_where_replies_hold_one(m
 def test_a_demonstration_without_explanation_shows_its_digit():
     program = Program(sections={"t": "x"}, demonstrations=UNEXPLAINED)
     judge = Judge(program=program, model=ModelIdentity(name="m"), mode=AnswerMode.EXPECTED)
-    assert [m["content"] for m in build_request(judge, ITEM).messages if m["role"] == "assistant"] == ["3", "4"]
+    assert [m["content"] for m in build_request(JudgeCall(judge, ITEM)).messages if m["role"] == "assistant"] == [
+        "3",
+        "4",
+    ]
 
 
 @pytest.mark.parametrize("sampling", [{"temperature": -0.1}, {"temperature": math.nan}, {"max_tokens": 0}])
@@ -263,7 +266,7 @@ def test_impossible_sampling_is_refused(sampling):
 def test_calls_of_one_engine_can_run_together():
     async def judge_many():
         engine = ScriptedEngine(delay_s=0.01)
-        return await asyncio.gather(*(judge_pair(judge_in(), ITEM, engine) for _ in range(50)))
+        return await asyncio.gather(*(judge_pair(JudgeCall(judge_in(), ITEM), engine) for _ in range(50)))
 
     assert {judgment.rating for judgment in asyncio.run(judge_many())} == {3}
 

@@ -12,6 +12,7 @@ from judge_serve.judging import (
     Combine,
     InvalidReason,
     Judge,
+    JudgeCall,
     JudgeFile,
     RefusedInputError,
     Release,
@@ -122,7 +123,7 @@ def test_a_combined_judgment_is_valid_or_says_why_not(ratings, how):
 
 def test_each_sample_is_a_call_with_a_seed_of_its_own():
     engine = ScriptedEngine([json_reply(1), json_reply(2), json_reply(4)])
-    judgment = asyncio.run(judge_item(VOTING, ITEM, engine))
+    judgment = asyncio.run(judge_item(JudgeCall(VOTING, ITEM), engine))
     assert [request.seed for request in engine.requests] == [10, 11, 12]
     assert (judgment.expected_rating, judgment.rating) == (pytest.approx(7 / 3), 2)
     assert (judgment.prompt_tokens, judgment.occurrence) == (30, 0)
@@ -135,13 +136,13 @@ def test_repeated_votes_share_no_sample():
 
 def test_an_item_is_judged_once_without_votes():
     engine = ScriptedEngine([json_reply(2)])
-    assert asyncio.run(judge_item(JUDGE, ITEM, engine)).rating == 2
+    assert asyncio.run(judge_item(JudgeCall(JUDGE, ITEM), engine)).rating == 2
 
 
 def test_an_engine_that_fails_one_sample_fails_as_one_call_does():
     engine = ScriptedEngine([json_reply(1), ServerError("down"), json_reply(4)])
     with pytest.raises(ServerError, match="down"):
-        asyncio.run(judge_item(VOTING, ITEM, engine, retry=RetryPolicy(attempts=1)))
+        asyncio.run(judge_item(JudgeCall(VOTING, ITEM), engine, retry=RetryPolicy(attempts=1)))
 
 
 # --- judges with votes ---
