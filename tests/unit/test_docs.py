@@ -135,6 +135,15 @@ def test_make_targets_named_in_the_documents_exist(doc: Path) -> None:
     assert named <= targets, f"{doc.name}: {sorted(named - targets)}"
 
 
+@pytest.mark.parametrize("doc", [doc for doc in DOCS if doc.name != "CHANGELOG.md"], ids=lambda doc: doc.name)
+def test_modules_and_rooms_named_in_the_documents_exist(doc: Path) -> None:
+    text = doc.read_text(encoding="utf-8")
+    ours = ("cluster/", "judge_serve/", "optimize_workers/", "benchmarks/", "tests/")
+    named = set(re.findall(r"`([\w./-]+(?:\.py|/))`", text))
+    missing = [name for name in named if name.startswith(ours) and not (ROOT / name).exists() and "NAME" not in name]
+    assert not missing, f"{doc.name}: {missing}"
+
+
 def test_the_judge_file_of_the_documents_is_readable(example_folder: Path) -> None:
     judge_file = load_judge_file(example_folder / "my-judge.toml")
     assert list(judge_file.program.sections) == ["rubric", "explanation"]
