@@ -11,7 +11,8 @@ from cluster.runs.config import CommandConfig, OverrideReason, ReleaseReference
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.judging.judgment import AnswerMode
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+_PACKAGED = Path(__file__).resolve().parents[1] / "examples"  # where the wheel has them, see setup.py
+EXAMPLES = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).resolve().parents[2] / "examples"
 DEFAULT_JUDGE = EXAMPLES / "judge.toml"
 DEFAULT_MODE = AnswerMode.GENERATE
 
