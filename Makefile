@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements/cpu.lock requirements/torch.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -q
+# each of the heavy ones takes the whole machine; the others share it
+HEAVY := ray or model or browser
+PARALLEL := -n auto --dist loadfile
 
 .PHONY: setup lint check test test-all demo k8s clean
 
@@ -31,13 +35,15 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/python -m pytest tests/unit tests/contract -q -m "not ray and not model and not browser and not nightly"
+	$(PYTEST) $(PARALLEL) tests/unit tests/contract -m "not nightly and not ($(HEAVY))"
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not nightly"
+	$(PYTEST) $(PARALLEL) -m "not nightly and not ($(HEAVY))"
+	$(PYTEST) -m "not nightly and ($(HEAVY))"
 
 test-all: setup
-	$(BIN)/python -m pytest -q
+	$(PYTEST) $(PARALLEL) -m "not ($(HEAVY))"
+	$(PYTEST) -m "$(HEAVY)"
 
 demo: setup
 	$(BIN)/relevance-judge demo
