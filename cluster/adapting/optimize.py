@@ -33,7 +33,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     choice = resolve_model(config.model)
     reflection = resolve_model(config.reflection_model) if config.reflection_model else None
     _check_prices(config, choice, reflection)
-    judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
+    judge = load_judge_file(config.judge).judge(choice.identity, config.mode, choice.control_tokens)
     bullets = offered_bullets(config.out, config.bullets, resume=config.resume) if config.optimizer == BULLETS else []
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split("test")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from judge_serve.catalogue.control_tokens import control_tokens, in_folder, in_hugging_face_cache
 from judge_serve.catalogue.entries import CATALOGUE, EMBEDDED, CatalogueEntry
 from judge_serve.catalogue.served_model import ServedModel, deployment_name
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
@@ -33,6 +34,14 @@ class ModelChoice(NamedTuple):
     identity: ModelIdentity
     served: ServedModel | None
     endpoint: HttpEngineConfig | None
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """Tokens of a served model that documents must not form and no general rule breaks; of an endpoint none."""
+        if self.served is None or self.is_weak_writer:  # the general rule breaks all of the embedded model's
+            return ()
+        folder = Path(self.served.source)
+        return control_tokens(in_folder(folder) if folder.is_dir() else in_hugging_face_cache(self.served.source))
 
     @property
     def is_weak_writer(self) -> bool:
