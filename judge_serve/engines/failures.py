@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
+from judge_serve.engines.dialect import NO_SYSTEM_ROLE
 from judge_serve.engines.error_bodies import ErrorBody, read_error
 from judge_serve.judging.errors import (
     BadRequestError,
@@ -122,6 +123,7 @@ STATUS_RULES = (
     ),
     StatusRule((401, 403), MisconfiguredError, advice="check RELEVANCE_JUDGE_MODEL_KEY"),
     StatusRule((404,), MisconfiguredError, advice="check the model name after '#' and the address"),
+    StatusRule((500,), BadRequestError, words=NO_SYSTEM_ROLE),  # llama.cpp: what its chat template says
     StatusRule((400, 422), BadRequestError),
     StatusRule((408, 504), EngineTimeoutError),
     StatusRule((429,), RateLimitedError),

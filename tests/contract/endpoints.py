@@ -74,7 +74,7 @@ class Endpoint:
                 endpoint.received.append(received)
                 answer = endpoint.answer if isinstance(endpoint.answer, Answer) else endpoint.answer(received)
                 endpoint._leaving.wait(answer.delay_s)
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
                 for name, value in {"content-length": str(len(answer.body)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
