@@ -20,6 +20,7 @@ from judge_serve.judging.errors import (
     EngineTimeoutError,
     MalformedAnswerError,
     MisconfiguredError,
+    OverloadedError,
     PromptTooLongError,
     QuotaExhaustedError,
     RateLimitedError,
@@ -127,7 +128,8 @@ STATUS_RULES = (
     StatusRule((400, 422), BadRequestError),
     StatusRule((408, 504), EngineTimeoutError),
     StatusRule((429,), RateLimitedError),
-    StatusRule((409, 425, 500, 502, 503, 529), ServerError),
+    StatusRule((503, 529), OverloadedError),
+    StatusRule((409, 425, 500, 502), ServerError),
 )
 ANY_OTHER_STATUS = StatusRule((), MisconfiguredError, advice="check the address")
 

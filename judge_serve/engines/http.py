@@ -89,6 +89,7 @@ class HttpEngine:
         self._config = config
         self._source = f"endpoint {config.base_url}"
         self._dialect = config.dialect
+        self._learned = config.dialect.as_dict()
         self._api_key = (api_key or "").strip()
         with told_of_proxies():
             self._client = httpx.AsyncClient(
@@ -112,7 +113,7 @@ class HttpEngine:
     @property
     def learned(self) -> dict[str, Any]:
         """What was found out of the endpoint, as JSON; empty where nothing is unusual."""
-        return self._dialect.as_dict()
+        return self._learned
 
     async def complete(self, request: EngineRequest) -> EngineReply:
         """See `Engine.complete`."""
@@ -150,7 +151,7 @@ class HttpEngine:
         if learned == self._dialect:
             return True  # another request may have found it out meanwhile
         logger.warning("%s refused a parameter; from now on %s", self._source, self._dialect.difference(learned))
-        self._dialect = learned
+        self._dialect, self._learned = learned, learned.as_dict()
         return True
 
     def _read(self, answer: _Answer) -> EngineReply:
