@@ -16,6 +16,7 @@ from judge_serve.judging.errors import RefusedInputError
 
 KEY_VARIABLE = "RELEVANCE_JUDGE_MODEL_KEY"
 ENDING = ".toml"
+_REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-5)")  # refuse sampling parameters
 _SECRET_NAME = re.compile(
     r"(?:^|[-_.])(?:api[-_]?key|key|token|secret|password|passwd|authorization|bearer|credential|sig|signature)s?$",
     re.IGNORECASE,
@@ -44,12 +45,18 @@ def load_endpoint_file(path: Path) -> HttpEngineConfig:
             raise RefusedInputError(
                 f"{path}: {field} looks like a key, which an endpoint file never holds; put it into {KEY_VARIABLE}"
             )
+    values.setdefault("is_reasoning", is_reasoning(str(values.get("model", ""))))
     try:
         config = HttpEngineConfig.model_validate(values)
     except ValidationError as error:
         raise RefusedInputError(f"{path}: {_first_of(error)}") from error
     check_address(config.base_url, f"{path}: base_url")
     return config
+
+
+def is_reasoning(model: str) -> bool:
+    """Whether a model is one of OpenAI's that think before they answer, by its name."""
+    return _REASONING_MODEL.search(model) is not None
 
 
 def check_address(address: str, named: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from cluster.endpoint.endpoint_file import ENDING, KEY_VARIABLE, load_endpoint_file
+from cluster.endpoint.endpoint_file import ENDING, KEY_VARIABLE, is_reasoning, load_endpoint_file
 from judge_serve.catalogue.control_tokens import control_tokens, in_folder, in_hugging_face_cache
 from judge_serve.catalogue.entries import CATALOGUE, EMBEDDED, CatalogueEntry
 from judge_serve.catalogue.served_model import ServedModel, deployment_name
@@ -25,7 +25,6 @@ from judge_serve.serving.embedded_model import embedded_model_revision
 REFLECTION_MAX_TOKENS = 1_500
 WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
 _HUGGING_FACE_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-5)")  # refuse sampling parameters
 
 
 class ModelChoice(NamedTuple):
@@ -134,9 +133,7 @@ def _endpoint(spec: str) -> ModelChoice:
         raise RefusedInputError(f"endpoint {spec!r} names no model; write http(s)://host/v1#model-name")
     base_url = parts._replace(fragment="").geturl()
     return _at_endpoint(
-        HttpEngineConfig(
-            base_url=base_url, model=parts.fragment, is_reasoning=bool(_REASONING_MODEL.search(parts.fragment))
-        )
+        HttpEngineConfig(base_url=base_url, model=parts.fragment, is_reasoning=is_reasoning(parts.fragment))
     )
 
 

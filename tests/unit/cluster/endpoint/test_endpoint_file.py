@@ -28,6 +28,12 @@ def test_a_file_that_names_address_and_model_is_as_the_address_alone(written):
     assert (choice.max_calls_in_flight, choice.least_calls_in_flight) == (64, 4)
 
 
+@pytest.mark.parametrize("name", ["m", "o3", "openai/gpt-5-mini"])
+def test_reasoning_models_are_known_by_name_in_a_file_too(written, name):
+    file = written(PLAIN.replace('"m"', f'"{name}"'))
+    assert load_endpoint_file(file) == resolve_model(f"https://host/v1#{name}").endpoint
+
+
 def test_a_file_says_everything_that_an_endpoint_may_need(written):
     config = load_endpoint_file(
         written(
