@@ -57,19 +57,13 @@ class Exchanged(NamedTuple):
 
 @ray.remote(num_cpus=0.1, max_restarts=-1, max_concurrency=8, scheduling_strategy="SPREAD")
 class JudgeWorker:
-    """Judges items with the engine that `connect` makes in this process.
+    """Judges items with the engine that `connect` makes in this process, at a pace between two numbers of slots."""
 
-    `slots` calls are under way at once, or as many between `least_slots` and `slots` as the engine bears.
-    """
-
-    def __init__(
-        self, connect: Callable[[], Engine], retry: RetryPolicy, slots: int, least_slots: int | None = None
-    ) -> None:
+    def __init__(self, connect: Callable[[], Engine], retry: RetryPolicy, least_slots: int, slots: int) -> None:
         self._connect = connect
         self._retry = retry
-        self._slots = slots
-        self._pace = Pace(least_slots, slots) if least_slots is not None else None
-        self._engine: Engine | None = None
+        self._pace = Pace(least_slots, slots)
+        self._engine: PacedEngine | None = None
         self._life = os.urandom(8).hex()  # a restarted worker has forgotten what it held
         self._waiting: deque[tuple[CallId, JudgeCall]] = deque()
         self._busy: dict[asyncio.Task[None], int | None] = {}  # slots at work, by wave
@@ -103,7 +97,7 @@ class JudgeWorker:
         if self._busy and mine == self._last_exchange:
             await asyncio.sleep(LINGER_S)
         finished, self._finished = self._finished, []
-        learned = getattr(self._engine, "learned", {})  # engines at whose other end nothing is unknown have none
+        learned = self._engine.learned if self._engine else {}
         return _packed(Exchanged(self._life, os.getpid(), finished, self._warnings.take(), learned))
 
     async def drop(self, wave: int) -> None:
@@ -113,13 +107,10 @@ class JudgeWorker:
             task.cancel()
 
     def _fill_slots(self) -> None:
-        for _ in range(min(len(self._waiting), self._num_slots() - len(self._busy))):
+        for _ in range(min(len(self._waiting), self._pace.limit - len(self._busy))):
             task = asyncio.get_running_loop().create_task(self._serve())
             self._busy[task] = None
             task.add_done_callback(self._free_slot)
-
-    def _num_slots(self) -> int:
-        return self._pace.limit if self._pace else self._slots
 
     def _free_slot(self, task: asyncio.Task[None]) -> None:
         del self._busy[task]
@@ -129,21 +120,19 @@ class JudgeWorker:
         """One slot: judge what waits until nothing does."""
         me = asyncio.current_task()
         assert me is not None
-        while self._waiting and len(self._busy) <= self._num_slots():
+        while self._waiting and len(self._busy) <= self._pace.limit:
             id, call = self._waiting.popleft()
             self._busy[me] = id.wave
             outcome: Outcome
             try:
                 if self._engine is None:
-                    engine = self._connect()
-                    self._engine = PacedEngine(engine, self._pace) if self._pace else engine
+                    self._engine = PacedEngine(self._connect(), self._pace)
                 outcome = await judge_pair(call, self._engine, retry=self._retry)
             except Exception as error:  # an actor's boundary: the caller raises it
                 outcome = _portable(error)
             self._finished.append((id, outcome))
             self._news.set()
-            if self._pace:  # it may allow more by now
-                self._fill_slots()
+            self._fill_slots()  # the pace may allow more by now
 
 
 class _Worker:
@@ -195,8 +184,8 @@ class WorkerPool:
         policy = retry or RetryPolicy()
         num = min(num_workers or max(2, math.ceil(max_calls_in_flight / SLOTS_OF_A_WORKER)), max_calls_in_flight)
         shares = [max_calls_in_flight // num + (n < max_calls_in_flight % num) for n in range(num)]
-        least = max(1, least_calls_in_flight // num) if least_calls_in_flight is not None else None
-        self._workers = [_Worker(JudgeWorker.remote(connect, policy, slots, least), slots) for slots in shares]  # type: ignore[attr-defined]
+        least = max(1, least_calls_in_flight // num) if least_calls_in_flight else None
+        self._workers = [_Worker(JudgeWorker.remote(connect, policy, least or slots, slots), slots) for slots in shares]  # type: ignore[attr-defined]
         self._dispatcher = Dispatcher(policy)
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._callers = WaitingCallers()

@@ -51,19 +51,18 @@ class LimitedEndpoint:
 class Seen(NamedTuple):
     seconds: float
     failed: int
-    limit: int | None
+    limit: int
 
 
-def judge_all(make, num_calls, *, most=64, least: int | None = 4, num_workers=1, retry=RetryPolicy()):  # noqa: B008
+def judge_all(make, num_calls, *, most=64, least=4, num_workers=1, retry=RetryPolicy()):  # noqa: B008
     """All calls by workers at one endpoint; what was seen, and the endpoint."""
 
     async def run():
         loop = asyncio.get_running_loop()
         endpoint, began = make(), loop.time()
-        workers = [Worker(lambda: endpoint, retry, most // num_workers, least) for _ in range(num_workers)]
+        workers = [Worker(lambda: endpoint, retry, 1, 1) for _ in range(num_workers)]
         for worker in workers:
-            if least is not None:
-                worker._pace = Pace(max(1, least // num_workers), most // num_workers, loop.time)
+            worker._pace = Pace(max(1, least // num_workers), most // num_workers, loop.time)
         waiting = deque(CallId(1, number) for number in range(num_calls))
         failed = 0
 
@@ -79,8 +78,7 @@ def judge_all(make, num_calls, *, most=64, least: int | None = 4, num_workers=1,
                 worker._finished.clear()
                 feed(worker)
             await asyncio.sleep(0.05)
-        limits = [worker._pace.limit for worker in workers if worker._pace]
-        return Seen(loop.time() - began, failed, sum(limits) if limits else None), endpoint
+        return Seen(loop.time() - began, failed, sum(worker._pace.limit for worker in workers)), endpoint
 
     return run_in_virtual_time(run())
 
@@ -95,7 +93,7 @@ def test_an_endpoint_that_limits_calls_at_once_is_rarely_refused_and_kept_busy(b
 
 
 def test_without_a_pace_the_same_endpoint_is_hammered():
-    seen, endpoint = judge_all(lambda: LimitedEndpoint(6), 1_500, least=None)
+    seen, endpoint = judge_all(lambda: LimitedEndpoint(6), 1_500, least=64)
     assert endpoint.refused > 1_500
     assert seen.failed > 500
 
