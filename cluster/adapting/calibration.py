@@ -56,6 +56,7 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
     """Calibrate on train, prove on test, register; returns the content of `result.json`."""
     check_out(config.out, config.saved(), resume=config.resume)
     given, choice = judge_to_run(config)
+    choice = choice.with_max_in_flight(config.max_in_flight)
     plain = given if given.calibration is None else Release(name=given.name, judge=given.judge, parents=(given.digest,))
     judge = plain.judge
     dataset = load_dataset(config.data, judge.task.scale)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
-from cluster.runs.config import LabelledData, RunConfig, Split
+from cluster.runs.config import LabelledData, MaxInFlight, RunConfig, Split
 from judge_serve.catalogue.entries import EMBEDDED, Prices, prices_of
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.votes import MAX_SAMPLES
@@ -34,6 +34,7 @@ class EvaluateConfig(JudgeChoice, RunConfig):
         None, description="Ranked lists of these pairs: their NDCG under human and judge labels."
     )
     k: int = Field(10, ge=1, description="Rank that NDCG stops at.")
+    max_in_flight: MaxInFlight = None
 
     @model_validator(mode="after")
     def _check_temperature(self) -> EvaluateConfig:
@@ -51,7 +52,8 @@ class OptimizeConfig(RunConfig):
     )
     judge: Path = Field(DEFAULT_JUDGE, description="Judge file (TOML); its prompt is the baseline.")
     model: str = Field(
-        EMBEDDED, description="embedded, catalogue name, folder, Hugging Face id, http(s)://host/v1#name."
+        EMBEDDED,
+        description="embedded, catalogue name, folder, Hugging Face id, http(s)://host/v1#name, endpoint file.",
     )
     reflection_model: str | None = Field(None, description="Model that writes instructions, as --model.")
     mode: AnswerMode = Field(DEFAULT_MODE, description="How a rating is read.")
@@ -75,6 +77,7 @@ class OptimizeConfig(RunConfig):
         False, description="Calibrate the winner on train before the test split, with judge calls beside the budget."
     )
     rules: GateConfig = Field(GateConfig(), description="Limits of the gate.")
+    max_in_flight: MaxInFlight = None
 
     @model_validator(mode="after")
     def _check_bullets(self) -> OptimizeConfig:
@@ -109,3 +112,4 @@ class CalibrateConfig(JudgeChoice, RunConfig):
     data: LabelledData
     limit: int | None = Field(None, ge=1, description="At most this many examples of train and of test.")
     method: MethodName = Field("auto", description="auto: the best by cross-validation on train.")
+    max_in_flight: MaxInFlight = None

@@ -22,6 +22,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     """Measure one judge on one split; returns the content of `result.json`."""
     check_out(config.out, config.saved(), resume=config.resume)
     release, choice = judge_to_run(config)
+    choice = choice.with_max_in_flight(config.max_in_flight)
     if config.temperature is not None:
         release = with_temperature(release, config.temperature)
     judge = release.judge

@@ -30,10 +30,10 @@ from optimize_workers.study import check_study
 def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     """One search, proven on the test split, registered; returns the content of `result.json`."""
     check_out(config.out, config.saved(), resume=config.resume)
-    choice = resolve_model(config.model)
+    choice = resolve_model(config.model).with_max_in_flight(config.max_in_flight)
     reflection = resolve_model(config.reflection_model) if config.reflection_model else None
     _check_prices(config, choice, reflection)
-    judge = load_judge_file(config.judge).judge(choice.identity, config.mode)
+    judge = load_judge_file(config.judge).judge(choice.identity, config.mode, choice.control_tokens)
     bullets = offered_bullets(config.out, config.bullets, resume=config.resume) if config.optimizer == BULLETS else []
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split("test")

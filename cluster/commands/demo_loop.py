@@ -67,7 +67,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         out=config.out,
     )
     choice = resolve_model(EMBEDDED)
-    judge = load_judge_file(optimize.judge).judge(choice.identity, optimize.mode)
+    judge = load_judge_file(optimize.judge).judge(choice.identity, optimize.mode, choice.control_tokens)
     dataset = load_dataset(optimize.data, judge.task.scale)
     saved = config.model_dump(mode="json")
     check_out(config.out, saved)

@@ -28,6 +28,8 @@ def show(result: Result) -> None:
     print_ratings("judge", result)
     if result["invalid_reasons"]:
         print_plain("invalid: " + ", ".join(f"{reason} {count}" for reason, count in result["invalid_reasons"].items()))
+    if "mean_digit_mass" in result:
+        print_plain(f"digits     have {result['mean_digit_mass']:.3f} of the probability on the average")
     if "repeats" in result:
         _print_repeats(result["repeats"])
     if "human" in result:

@@ -25,7 +25,9 @@ class JudgeChoice(CommandConfig):
 
     release: str | None = Field(None, description="Release: id, alias or path; it holds its judge and mode.")
     model: str | None = Field(
-        None, description="embedded (the default), catalogue name, folder, Hugging Face id, http(s)://host/v1#name."
+        None,
+        description="embedded (the default), catalogue name, folder, Hugging Face id, http(s)://host/v1#name, "
+        "endpoint file.",
     )
     judge: Path | None = Field(None, description="Judge file (TOML); the shipped one by default.")
     mode: AnswerMode | None = Field(None, description="How a rating is read; generate by default.")

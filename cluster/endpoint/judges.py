@@ -15,7 +15,8 @@ def judge_to_run(config: JudgeChoice) -> tuple[Release, ModelChoice]:
     """The release that `--release` names, or the judge file on `--model`; and how to reach its model."""
     if config.release is None:
         choice = resolve_model(config.model or EMBEDDED)
-        judge = load_judge_file(config.judge or DEFAULT_JUDGE).judge(choice.identity, config.mode or DEFAULT_MODE)
+        file = load_judge_file(config.judge or DEFAULT_JUDGE)
+        judge = file.judge(choice.identity, config.mode or DEFAULT_MODE, choice.control_tokens)
         return Release(name=judge.task.name, judge=judge), choice
     release = resolve_release(config.release).release
     return release, choice_for(release, config.model)

@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from cluster.endpoint.endpoint_file import ENDING, KEY_VARIABLE, is_reasoning, load_endpoint_file
+from judge_serve.catalogue.control_tokens import control_tokens, in_folder, in_hugging_face_cache
 from judge_serve.catalogue.entries import CATALOGUE, EMBEDDED, CatalogueEntry
 from judge_serve.catalogue.served_model import ServedModel, deployment_name
-from judge_serve.engines.http import HttpEngine, HttpEngineConfig
+from judge_serve.engines.http import MIN_IN_FLIGHT, HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine
 from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import ModelIdentity
 from judge_serve.serving.embedded_model import embedded_model_revision
 
-KEY_VARIABLE = "RELEVANCE_JUDGE_MODEL_KEY"
 REFLECTION_MAX_TOKENS = 1_500
 WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minutes and say nothing
 _HUGGING_FACE_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-5)")  # refuse sampling parameters
 
 
 class ModelChoice(NamedTuple):
@@ -33,6 +33,14 @@ class ModelChoice(NamedTuple):
     identity: ModelIdentity
     served: ServedModel | None
     endpoint: HttpEngineConfig | None
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """Tokens of a served model that documents must not form and no general rule breaks; of an endpoint none."""
+        if self.served is None or self.is_weak_writer:  # the general rule breaks all of the embedded model's
+            return ()
+        folder = Path(self.served.source)
+        return control_tokens(in_folder(folder) if folder.is_dir() else in_hugging_face_cache(self.served.source))
 
     @property
     def is_weak_writer(self) -> bool:
@@ -47,16 +55,40 @@ class ModelChoice(NamedTuple):
     @property
     def max_calls_in_flight(self) -> int:
         """Judge calls worth having under way at once."""
-        return self.served.max_concurrent_calls * self.served.max_replicas if self.served else 64
+        if self.endpoint is not None:
+            return self.endpoint.max_in_flight
+        assert self.served is not None, "a model is served or at an endpoint"
+        return self.served.max_concurrent_calls * self.served.max_replicas
+
+    @property
+    def least_calls_in_flight(self) -> int | None:
+        """What calls under way at an endpoint are held back to at most; a served model takes all of its own."""
+        return MIN_IN_FLIGHT if self.endpoint is not None else None
+
+    def with_max_in_flight(self, most: int | None) -> ModelChoice:
+        """The same with another bound of calls under way (`--max-in-flight`), if one is given.
+
+        Raises: RefusedInputError for a served model, whose own bound holds.
+        """
+        if most is None:
+            return self
+        if self.endpoint is None:
+            raise RefusedInputError(
+                f"--max-in-flight is for endpoints; {self.identity.name} is served here and takes "
+                f"{self.max_calls_in_flight} calls at once"
+            )
+        return self._replace(endpoint=self.endpoint.model_copy(update={"max_in_flight": most}))
 
 
 def resolve_model(spec: str) -> ModelChoice:
-    """Resolve `embedded`, a catalogue name, a folder, a Hugging Face id or `http(s)://host/v1#model`.
+    """Resolve `embedded`, a catalogue name, a folder, a Hugging Face id, `http(s)://host/v1#model` or an endpoint file.
 
     Raises: RefusedInputError naming what is accepted.
     """
     if spec.startswith(("http://", "https://")):
         return _endpoint(spec)
+    if spec.endswith(ENDING):
+        return _at_endpoint(load_endpoint_file(Path(spec).expanduser()))
     if spec in CATALOGUE:
         entry = CATALOGUE[spec]
         revision = embedded_model_revision() if entry.source is None else "unknown"
@@ -70,7 +102,7 @@ def resolve_model(spec: str) -> ModelChoice:
         return _served(_unknown_model(spec, spec, "unknown"))
     raise RefusedInputError(
         f"unknown model {spec!r}; use one of {', '.join(CATALOGUE)}, a model folder, a Hugging Face id, "
-        "or an endpoint http(s)://host/v1#model-name"
+        f"an endpoint http(s)://host/v1#model-name or an endpoint file ({ENDING})"
     )
 
 
@@ -100,10 +132,13 @@ def _endpoint(spec: str) -> ModelChoice:
     if not parts.fragment or not parts.hostname:
         raise RefusedInputError(f"endpoint {spec!r} names no model; write http(s)://host/v1#model-name")
     base_url = parts._replace(fragment="").geturl()
-    config = HttpEngineConfig(
-        base_url=base_url, model=parts.fragment, is_reasoning=bool(_REASONING_MODEL.search(parts.fragment))
+    return _at_endpoint(
+        HttpEngineConfig(base_url=base_url, model=parts.fragment, is_reasoning=is_reasoning(parts.fragment))
     )
-    return ModelChoice(ModelIdentity(name=parts.fragment, revision=base_url), None, config)
+
+
+def _at_endpoint(config: HttpEngineConfig) -> ModelChoice:
+    return ModelChoice(ModelIdentity(name=config.model, revision=config.base_url), None, config)
 
 
 def _served(model: ServedModel) -> ModelChoice:

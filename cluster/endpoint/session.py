@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,12 +13,17 @@ from typing import Any, TypeVar
 
 import httpx
 
+from cluster.endpoint.endpoint_file import KEY_VARIABLE
 from cluster.endpoint.lifecycle import APP_NAME, LOOPBACK, attach, deploy, free_port, local_ray, serve_config
 from cluster.endpoint.models import ModelChoice, connector
 from cluster.endpoint.state import read_state
 from cluster.progress import Progress
 from judge_serve.catalogue.served_model import ServedModel
+from judge_serve.engines.dialect import Dialect
 from judge_serve.engines.failures import connection_failure
+from judge_serve.engines.http import HttpEngineConfig
+from judge_serve.engines.probing import recognised
+from judge_serve.engines.proxies import told_of_proxies
 from judge_serve.judging.engine import EngineReply, EngineRequest
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
@@ -40,7 +46,10 @@ class Session:
         self.url = url
         self._progress = progress
         self.pool = WorkerPool(
-            connector(choice, APP_NAME), max_calls_in_flight=choice.max_calls_in_flight, on_wait=progress.waiting
+            connector(choice, APP_NAME),
+            max_calls_in_flight=choice.max_calls_in_flight,
+            least_calls_in_flight=choice.least_calls_in_flight,
+            on_wait=progress.waiting,
         )
         self.reflection_model = (reflection or choice).identity
         self._reflection = reflection or choice
@@ -59,6 +68,21 @@ class Session:
     def reflection_max_tokens(self) -> int:
         """Bound of a reflection's length."""
         return self._reflection.reflection_max_tokens
+
+    def found(self) -> dict[str, Any]:
+        """What the session knows by now of the endpoints that it asks, as `endpoint` and `reflection_endpoint`."""
+        learned = self.pool.learned
+        found: dict[str, Any] = {}
+        if self.choice.endpoint is not None:
+            found["endpoint"] = {
+                **known_of(self.choice.endpoint, learned),
+                "max_in_flight": self.choice.endpoint.max_in_flight,
+                "in_flight": sum(one.get("in_flight", 0) for one in learned),
+            }
+        reflecting = self._reflection.endpoint
+        if reflecting is not None and self._reflection is not self.choice and self._num_reflections:
+            found["reflection_endpoint"] = known_of(reflecting, [getattr(self._reflection_engine, "learned", {})])
+        return found
 
     def complete_reflection(self, request: EngineRequest) -> EngineReply:
         """Answer a request with the reflection model; see `complete_patiently`."""
@@ -94,6 +118,15 @@ class Session:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
+def known_of(endpoint: HttpEngineConfig, learned: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How an endpoint is spoken to, as JSON: what it refuses, known beforehand or found out by engines."""
+    dialect = endpoint.dialect
+    for one in learned:
+        known = {name: value for name, value in one.items() if name in Dialect.model_fields}
+        dialect = dialect.joined(Dialect.model_validate(known))
+    return {"address": endpoint.base_url, "is_vllm": endpoint.is_vllm, "dialect": dialect.as_dict()}
+
+
 @contextmanager
 def open_session(
     choice: ModelChoice,
@@ -117,6 +150,10 @@ def open_session(
     for endpoint in (c.endpoint for c in (choice, reflection) if c is not None and c.endpoint is not None):
         progress.phase(f"reaching {endpoint.base_url}")
         check_endpoint(endpoint.base_url)
+    if choice.endpoint is not None:
+        same = reflection is choice
+        choice = choice._replace(endpoint=recognised(choice.endpoint, os.environ.get(KEY_VARIABLE)))
+        reflection = choice if same else reflection
     running = read_state(home)
     with ExitStack() as stack:
         url = None
@@ -152,7 +189,12 @@ def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:
 def check_endpoint(base_url: str) -> None:
     """Raise EngineError if nothing answers there; what it answers is judged later."""
     try:
-        httpx.get(base_url, timeout=10.0)
+        with told_of_proxies():
+            client = httpx.Client(timeout=10.0)
+        with client:
+            client.get(base_url)
+    except RefusedInputError:
+        raise
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise connection_failure(error, f"endpoint {base_url}") from error
 

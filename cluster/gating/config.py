@@ -7,7 +7,15 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from cluster.runs.config import CommandConfig, LabelledData, ModelOfRelease, ReleaseReference, ResumeFlag
+from cluster.runs.config import (
+    NOT_SAVED,
+    CommandConfig,
+    LabelledData,
+    MaxInFlight,
+    ModelOfRelease,
+    ReleaseReference,
+    ResumeFlag,
+)
 from optimize_workers.evidence.gate.config import GateConfig
 
 
@@ -26,6 +34,7 @@ class GateRunConfig(CommandConfig):
     rules: GateConfig = Field(GateConfig(), description="Limits of the gate.")
     out: Path | None = Field(None, description="Folder of the run; without it only the registry is written.")
     resume: ResumeFlag = False
+    max_in_flight: MaxInFlight = None
 
     @model_validator(mode="after")
     def _check_resume(self) -> GateRunConfig:
@@ -35,4 +44,4 @@ class GateRunConfig(CommandConfig):
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""
-        return self.model_dump(mode="json", exclude={"resume"})
+        return self.model_dump(mode="json", exclude=NOT_SAVED)

@@ -57,7 +57,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
 
 
 def _sides(release: Release, reference: Reference, config: GateRunConfig) -> list[Side]:
-    choice = choice_for(release, config.model)
+    choice = choice_for(release, config.model).with_max_in_flight(config.max_in_flight)
     sides = [Side("winner", release, choice)]
     if reference.release is not None:
         is_same = reference.release.judge.model == release.judge.model

@@ -13,6 +13,7 @@ from cluster.labeling.reading import Row, passed_columns, read_rows
 from cluster.labeling.shards import write_shard
 from cluster.progress import Progress
 from cluster.registry import Registered, Registry, check_gate_passed, note_caveats, resolve_release
+from cluster.runs.config import NOT_SAVED
 from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.release import Release
@@ -26,20 +27,21 @@ SHARD_ROWS = 1_000
 
 def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     """Label a data set with a release; returns the content of `result.json`."""
-    saved = config.model_dump(mode="json")
+    saved = config.model_dump(mode="json", exclude=NOT_SAVED)
     check_out(config.out, saved)
     registry = Registry(home())
     registered = resolve_release(config.release, registry)
     check_gate_passed(registered, config.force)
     release = registered.release
     rows = read_rows(config.input)
-    with open_session(choice_for(release, config.model), home(), progress) as session:
+    choice = choice_for(release, config.model).with_max_in_flight(config.max_in_flight)
+    with open_session(choice, home(), progress) as session:
         with open_ledger() as ledger:
             run = begin_run("label", config.out, saved, ledger, progress)
         override = config.force if not registered.gate_passed else None
         if override:
             registry.record_override(registered, "label", override)
-        result = label_rows(rows, release, session.pool, run.folder.path, progress)
+        result = label_rows(rows, release, session.pool, run.folder.path, progress) | session.found()
     result["override"] = override
     result["gate"] = shown_gate(registered, note_caveats(registered, registry, progress.note))
     return run.finish(result)

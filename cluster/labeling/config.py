@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from cluster.runs.config import CommandConfig, ModelOfRelease, OverrideReason, ReleaseReference
+from cluster.runs.config import CommandConfig, MaxInFlight, ModelOfRelease, OverrideReason, ReleaseReference
 
 
 class LabelConfig(CommandConfig):
@@ -17,3 +17,4 @@ class LabelConfig(CommandConfig):
     model: ModelOfRelease = None
     force: OverrideReason = None
     out: Path = Field(description="Folder of the run.")
+    max_in_flight: MaxInFlight = None

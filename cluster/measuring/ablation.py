@@ -24,7 +24,7 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     judge = release.judge
     if not judge.program.bullets:
         raise RefusedInputError(f"release {release.id} has no bullets; there is nothing to ablate")
-    choice = choice_for(release, config.model)
+    choice = choice_for(release, config.model).with_max_in_flight(config.max_in_flight)
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split(config.split)
     examples = draw_examples(dataset.by_split[config.split], config.limit)

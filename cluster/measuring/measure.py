@@ -6,7 +6,7 @@ All that judges examples outside of a search goes through `Measurer.answer`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ class Measured(NamedTuple):
     figures: Figures
     wall_s: float
     counts: Counts | None = None  # of the judge calls behind the judgments; None where each is one call
+    found: dict[str, Any] = {}  # noqa: RUF012 - what the session knew of its endpoints by then, see `Session.found`
 
     def group(self, name: str) -> JudgedGroup:
         """For the run's `judgments.parquet`; `name` is the column `arm`."""
@@ -62,6 +63,7 @@ class Measured(NamedTuple):
             "prompt_tokens": sum(judgment.prompt_tokens for judgment in self.judgments),
             "completion_tokens": sum(judgment.completion_tokens for judgment in self.judgments),
             "wall_s": round(self.wall_s, 3),
+            **self.found,
         }
 
 
@@ -73,11 +75,13 @@ class Measurer:
         pool: carries judge calls out; None where the store holds them all.
         store: answers what it holds at no cost, records the rest.
         progress: told what goes on.
+        found: says what is known of the endpoints that are asked.
     """
 
     pool: Layer | None
     store: JudgmentStore
     progress: Progress
+    found: Callable[[], dict[str, Any]] = dict
 
     def answer(self, calls: Sequence[JudgeCall], title: str) -> tuple[list[Judgment], Counts]:
         """What judges answer to calls, in their order, votes combined and not calibrated; and what that cost."""
@@ -97,7 +101,7 @@ class Measurer:
         wall_s = time.perf_counter() - started
         figures = measure(judgments, examples, release.judge.task.scale)
         self.progress.note(summary_line(figures))
-        return Measured(release, examples, judgments, figures, wall_s, counts)
+        return Measured(release, examples, judgments, figures, wall_s, counts, self.found())
 
     def remeasure(self, release: Release, measured: Measured) -> Measured:
         """A release that differs in its calibration only from a measured one, which has none; asks nobody."""
@@ -113,10 +117,11 @@ def open_measurer(
 ) -> Iterator[Measurer]:
     """What measures judges of a model; the model is not started where the store answers all that is `needed`."""
     with ExitStack() as stack:
-        pool: Layer | None = None
-        if not are_recorded(needed, store):
-            pool = stack.enter_context(open_session(choice, home(), progress)).pool
-        yield Measurer(pool, store, progress)
+        if are_recorded(needed, store):
+            yield Measurer(None, store, progress)
+            return
+        session = stack.enter_context(open_session(choice, home(), progress))
+        yield Measurer(session.pool, store, progress, session.found)
 
 
 def summary_line(figures: Figures) -> str:

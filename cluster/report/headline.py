@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cluster.report import charts
@@ -47,11 +47,12 @@ def headline(record: Record) -> Section:
     before, after = record.before, record.after
     arms = record.arms
     columns = [*words("figure"), *numbers(*(arm.title for arm in arms))]
-    rows = [[line.name, *(line.show(arm.figures) for arm in arms)] for line in _LINES]
+    lines = _lines_of(arms)
+    rows = [[line.name, *(line.show(arm.figures) for arm in arms)] for line in lines]
     if before is not None and before is not after:
         place = 2 + arms.index(after)  # beside the judge that the report is about
         columns.insert(place, Column("change", is_number=True))
-        for line, row in zip(_LINES, rows, strict=True):
+        for line, row in zip(lines, rows, strict=True):
             row.insert(place, line.change(before.figures, after.figures))
     same_target, raters = _same_target(record), _people(record)
     models = "; ".join(dict.fromkeys(_judge_of(arm) for arm in arms))
@@ -112,6 +113,12 @@ def invalid_replies(record: Record) -> Section | None:
         paragraphs=("Each of them counts 100 in the NMSE.",),
         blocks=(Table((*words("reason"), *numbers(*reasons)), rows),),
     )
+
+
+def _lines_of(arms: Sequence[Arm]) -> tuple[_Line, ...]:
+    """What is shown of these judges; the mass on the digits only where one was judged by them."""
+    has_mass = any(finite(arm.figures.get("mean_digit_mass")) is not None for arm in arms)
+    return (*_LINES, _DIGIT_MASS) if has_mass else _LINES
 
 
 def _people(record: Record) -> Table | None:
@@ -254,4 +261,7 @@ _LINES = (
     _Line("quadratic weighted kappa", _plain("qwk", 2), _difference("qwk", 2)),
     _Line("exactly the human rating", _share("exact"), lambda *_: ""),
     _Line("within one of it", _share("within_one"), lambda *_: ""),
+)
+_DIGIT_MASS = _Line(
+    "mean probability on the scale's digits", _plain("mean_digit_mass", 3), _difference("mean_digit_mass", 3)
 )

@@ -20,6 +20,7 @@ def provenance(record: Record) -> Section:
         facts_table(_data(record), "Data"),
         facts_table(_judge(record), "Judge"),
         facts_table(_release(record), "Release"),
+        facts_table(_endpoint(record), "Endpoint"),
         facts_table(_search(record), "Search"),
         facts_table(_versions(record), "Versions"),
         replace(facts_table(record.config, "Config"), is_folded=True),
@@ -61,6 +62,13 @@ def _release(record: Record) -> dict[str, Any]:
     release = record.release
     parents = [parent[:SHORT_ID_CHARS] for parent in release.parents]
     return {"id": release.id, "digest": release.digest, "parents": parents or "none", "name": release.name}
+
+
+def _endpoint(record: Record) -> dict[str, Any]:
+    """Where the judge's model was asked, and what was left out of requests because it was refused."""
+    known = dict(record.after.figures.get("endpoint") or {})
+    dialect = known.pop("dialect", None) or {}
+    return {**known, **dialect} if known else {}
 
 
 def _search(record: Record) -> dict[str, Any]:

@@ -16,7 +16,13 @@ LabelledData = Annotated[str, Field(description="Labelled data: file, folder or 
 ReleaseReference = Annotated[str, Field(description="Release: id, alias or path.")]
 ModelOfRelease = Annotated[str | None, Field(description="Where the release's model is, for a model folder.")]
 OverrideReason = Annotated[Reason | None, Field(description="Reason for overriding the gate; it is recorded.")]
+MaxInFlight = Annotated[
+    int | None, Field(ge=4, description="Calls under way at an endpoint at once, at most; 64 by default.")
+]
 ResumeFlag = Annotated[bool, Field(description="Go on with the unfinished run in --out; needs its config.")]
+
+
+NOT_SAVED = {"resume", "max_in_flight"}  # changes no result: a run may be resumed with another
 
 
 class CommandConfig(BaseModel):
@@ -33,4 +39,4 @@ class RunConfig(CommandConfig):
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""
-        return self.model_dump(mode="json", exclude={"resume"})
+        return self.model_dump(mode="json", exclude=NOT_SAVED)

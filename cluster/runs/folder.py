@@ -36,6 +36,7 @@ _COLUMNS: list[Any] = [
     ("completion_tokens", pa.int64()),
     ("latency_s", pa.float64()),
     ("cached", pa.bool_()),
+    ("digit_mass", pa.float64()),
 ]
 JUDGMENT_SCHEMA = pa.schema(_COLUMNS)
 
@@ -136,6 +137,7 @@ class RunFolder:
                 "completion_tokens": judgment.completion_tokens,
                 "latency_s": judgment.latency_s,
                 "cached": judgment.cached,
+                "digit_mass": judgment.digit_mass,
             }
             for arm, release, judgments, examples in arms
             for judgment, example in zip(judgments, examples, strict=True)

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
+from judge_serve.engines.dialect import NO_SYSTEM_ROLE
 from judge_serve.engines.error_bodies import ErrorBody, read_error
 from judge_serve.judging.errors import (
     BadRequestError,
@@ -19,6 +20,7 @@ from judge_serve.judging.errors import (
     EngineTimeoutError,
     MalformedAnswerError,
     MisconfiguredError,
+    OverloadedError,
     PromptTooLongError,
     QuotaExhaustedError,
     RateLimitedError,
@@ -122,10 +124,12 @@ STATUS_RULES = (
     ),
     StatusRule((401, 403), MisconfiguredError, advice="check RELEVANCE_JUDGE_MODEL_KEY"),
     StatusRule((404,), MisconfiguredError, advice="check the model name after '#' and the address"),
+    StatusRule((500,), BadRequestError, words=NO_SYSTEM_ROLE),  # llama.cpp: what its chat template says
     StatusRule((400, 422), BadRequestError),
     StatusRule((408, 504), EngineTimeoutError),
     StatusRule((429,), RateLimitedError),
-    StatusRule((409, 425, 500, 502, 503, 529), ServerError),
+    StatusRule((503, 529), OverloadedError),
+    StatusRule((409, 425, 500, 502), ServerError),
 )
 ANY_OTHER_STATUS = StatusRule((), MisconfiguredError, advice="check the address")
 

@@ -1,10 +1,13 @@
-"""An engine over HTTP: any OpenAI-compatible endpoint."""
+"""An engine over HTTP: any OpenAI-compatible endpoint, and how it is reached."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,13 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from judge_serve.engines.dialect import Dialect
 from judge_serve.engines.error_bodies import ErrorBody, error_in, read_error
 from judge_serve.engines.failures import connection_failure, no_answer_in, rule_of, status_failure
+from judge_serve.engines.proxies import told_of_proxies
 from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging.engine import EngineReply, EngineRequest
 from judge_serve.judging.errors import BadRequestError, MalformedAnswerError, RefusedInputError
 
 logger = logging.getLogger(__name__)
 
-MAX_LESSONS = 6  # refused parameters that one request may find out; each is sent again without it
+MAX_LESSONS = 10  # refused parameters that one request may find out; each is sent again without it
+MAX_IN_FLIGHT = 64  # calls under way at an endpoint of which nobody said what it bears
+MIN_IN_FLIGHT = 4  # the fewest that are ever held back to, see `evaluation.pacing`
 _MIN_SECRET_CHARS = 8  # shorter keys are placeholders, and could stand in any answer
 
 
@@ -28,20 +34,40 @@ class HttpEngineConfig(BaseModel):
     """How to reach an OpenAI-compatible endpoint; the key is passed apart and never stored.
 
     Attributes:
+        base_url: what stands before `/chat/completions`, without credentials and query.
+        key_header: the header that carries the key: as it is, or as bearer key in `Authorization`.
+        query: what follows the path of every request after `?`, such as Azure's `api-version`.
+        is_vllm: it understands vLLM's structured outputs; found out at the start of a session where it is false.
+        is_reasoning: see `to_chat_body`.
         timeout_s: how long one request may take in all, to the last byte of its answer.
+        max_in_flight: the most calls under way at once; see `evaluation.pacing`.
         dialect: what is known beforehand of the parameters that it takes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str
-    model: str
+    model: str = Field(min_length=1)
+    key_header: str = Field("Authorization", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+    query: dict[str, str] = {}
     is_vllm: bool = False
     is_reasoning: bool = False
     timeout_s: float = Field(300.0, gt=0)
     connect_timeout_s: float = Field(10.0, gt=0)
-    max_connections: int = Field(256, ge=1)
+    max_in_flight: int = Field(MAX_IN_FLIGHT, ge=MIN_IN_FLIGHT)
     dialect: Dialect = Dialect()
+
+    def key_headers(self, api_key: str | None) -> dict[str, str]:
+        """The headers that show a key.
+
+        Raises: RefusedInputError if no header can hold it.
+        """
+        key = (api_key or "").strip()  # secrets read from files end in a line break
+        if not (key.isascii() and key.isprintable()):
+            raise RefusedInputError("RELEVANCE_JUDGE_MODEL_KEY holds characters that no key has; set it again")
+        if not key:
+            return {}
+        return {self.key_header: f"Bearer {key}" if self.key_header.lower() == "authorization" else key}
 
 
 class _Answer(NamedTuple):
@@ -63,16 +89,16 @@ class HttpEngine:
         self._config = config
         self._source = f"endpoint {config.base_url}"
         self._dialect = config.dialect
-        self._api_key = (api_key or "").strip()  # secrets read from files end in a line break
-        if not (self._api_key.isascii() and self._api_key.isprintable()):
-            raise RefusedInputError("RELEVANCE_JUDGE_MODEL_KEY holds characters that no key has; set it again")
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-        self._client = httpx.AsyncClient(
-            base_url=config.base_url.rstrip("/") + "/",
-            headers=headers,
-            timeout=httpx.Timeout(None, connect=config.connect_timeout_s),  # the whole has a bound of its own
-            limits=httpx.Limits(max_connections=config.max_connections),
-        )
+        self._learned = config.dialect.as_dict()
+        self._api_key = (api_key or "").strip()
+        with told_of_proxies():
+            self._client = httpx.AsyncClient(
+                base_url=config.base_url.rstrip("/") + "/",
+                headers=config.key_headers(api_key),
+                params=config.query,
+                timeout=httpx.Timeout(None, connect=config.connect_timeout_s),  # the whole has a bound of its own
+                limits=httpx.Limits(max_connections=config.max_in_flight),
+            )
 
     @property
     def model(self) -> str:
@@ -83,6 +109,11 @@ class HttpEngine:
     def dialect(self) -> Dialect:
         """What is known by now of the parameters that the endpoint takes."""
         return self._dialect
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What was found out of the endpoint, as JSON; empty where nothing is unusual."""
+        return self._learned
 
     async def complete(self, request: EngineRequest) -> EngineReply:
         """See `Engine.complete`."""
@@ -120,7 +151,7 @@ class HttpEngine:
         if learned == self._dialect:
             return True  # another request may have found it out meanwhile
         logger.warning("%s refused a parameter; from now on %s", self._source, self._dialect.difference(learned))
-        self._dialect = learned
+        self._dialect, self._learned = learned, learned.as_dict()
         return True
 
     def _read(self, answer: _Answer) -> EngineReply:
@@ -167,7 +198,31 @@ def _address(location: str) -> str:
 
 
 def _retry_after_s(response: httpx.Response) -> float:
+    """How long an answer asks to wait: in milliseconds (OpenAI, Azure), seconds, or until a date by its own clock."""
+    in_ms = _seconds(response.headers.get("retry-after-ms", ""))
+    if in_ms is not None:
+        return in_ms / 1_000.0
+    said = response.headers.get("retry-after", "")
+    in_s = _seconds(said)
+    if in_s is not None:
+        return in_s
+    until = _moment(said)
+    now = _moment(response.headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until is not None else 0.0
+
+
+def _seconds(text: str) -> float | None:
     try:
-        return max(0.0, float(response.headers.get("retry-after", "")))
+        value = float(text)
     except ValueError:
-        return 0.0  # absent or an HTTP date, which model endpoints do not send
+        return None
+    return max(0.0, value) if math.isfinite(value) else None
+
+
+def _moment(text: str) -> datetime | None:
+    """The moment of an HTTP date, None if it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

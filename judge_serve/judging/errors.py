@@ -7,7 +7,8 @@
     │  ├─ EngineTimeoutError          no answer in time, by our clock or by the engine's (408, 504)
     │  ├─ RateLimitedError            more requests than it allows (429)
     │  ├─ MalformedAnswerError        it answered, but no chat completion (a page, no choices, an error in a 200)
-    │  └─ ServerError                 it failed or is overloaded (500, 502, 503, 529, 409, 425; a failure inside Ray)
+    │  ├─ OverloadedError             it has more to do than it bears (503, 529)
+    │  └─ ServerError                 it failed at its side (500, 502, 409, 425; a failure inside Ray)
     ├─ FatalError                     GIVE UP: no later request will succeed either
     │  ├─ MisconfiguredError          wrong key, model or address (401, 403, 404, redirects, any other status)
     │  ├─ QuotaExhaustedError         the account has no credit left (402; 429 and others that say so)
@@ -84,8 +85,12 @@ class MalformedAnswerError(TransientError):
     """The engine answered, but no chat completion."""
 
 
+class OverloadedError(TransientError):
+    """The engine has more to do than it bears."""
+
+
 class ServerError(TransientError):
-    """The engine failed at its side, or is overloaded."""
+    """The engine failed at its side."""
 
 
 class FatalError(EngineError):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.parsing import MIN_DIGIT_MASS
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Task
 from judge_serve.judging.votes import Votes
@@ -64,7 +65,13 @@ def check_votes(votes: Votes | None, sampling: Sampling, mode: AnswerMode) -> No
 
 
 class Judge(BaseModel):
-    """Everything that decides a judgment, as plain data."""
+    """Everything that decides a judgment, as plain data.
+
+    Attributes:
+        min_digit_mass: in mode `expected`, the probability that the scale's digits must have for a valid judgment.
+        control_tokens: tokens that steer the model and that the general rule of `rendering.escape` leaves whole; they
+            are broken in texts too.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,8 +80,10 @@ class Judge(BaseModel):
     model: ModelIdentity
     sampling: Sampling = Sampling()
     mode: AnswerMode = AnswerMode.GENERATE
-    # left out where there are none, so that judges without votes keep the digests of earlier versions
+    # the usual values are left out, so that judges keep the digests of earlier versions
     votes: Votes | None = Field(None, exclude_if=lambda votes: votes is None)
+    min_digit_mass: float = Field(MIN_DIGIT_MASS, ge=0.0, le=1.0, exclude_if=lambda mass: mass == MIN_DIGIT_MASS)
+    control_tokens: tuple[str, ...] = Field((), exclude_if=lambda tokens: not tokens)
 
     @property
     def digest(self) -> str:

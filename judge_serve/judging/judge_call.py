@@ -20,7 +20,9 @@ from judge_serve.judging.task import Example, Item
 from judge_serve.judging.votes import sample_numbers
 
 TOP_LOGPROBS = 20  # the most that OpenAI and vLLM return by default
-READING = 1  # raise when replies are read differently: what was recorded before is then asked again
+# Raise when replies are read differently: what was recorded before is then asked again. In `expected` 2 since the mass
+# on the digits counts, which rows of 1 do not hold.
+READINGS = {AnswerMode.GENERATE: 1, AnswerMode.GUIDED: 1, AnswerMode.EXPECTED: 2}
 _ANY_ITEM = Item(query="q", document="d", query_id="q", doc_id="d")
 
 
@@ -34,7 +36,7 @@ class JudgeCall(NamedTuple):
     @property
     def key(self) -> bytes:
         """Content key, 32 bytes; of many calls `call_keys` is faster."""
-        return call_key(judge_key(self.judge), self.item, self.occurrence)
+        return call_key(judge_key(self.judge), self.item, self.occurrence, self.judge.control_tokens)
 
     @property
     def num_samples(self) -> int:
@@ -57,7 +59,7 @@ def calls_of(judge: Judge, examples: Iterable[Example], occurrence: int = 0) -> 
 def build_request(call: JudgeCall) -> EngineRequest:
     """The request of one judge call: identical bytes wherever the same judge meets the same item."""
     judge, item, occurrence = call
-    messages = tuple(render_messages(judge.task, judge.program, judge.mode, item))
+    messages = tuple(render_messages(judge.task, judge.program, judge.mode, item, judge.control_tokens))
     sampling = judge.sampling
     if judge.mode is AnswerMode.EXPECTED:
         digits = tuple(str(rating) for rating in judge.task.scale.ratings)
@@ -81,7 +83,7 @@ def call_keys(calls: Sequence[JudgeCall]) -> list[bytes]:
     for judge, item, occurrence in calls:
         if id(judge) not in shared:
             shared[id(judge)] = judge_key(judge)
-        keys.append(call_key(shared[id(judge)], item, occurrence))
+        keys.append(call_key(shared[id(judge)], item, occurrence, judge.control_tokens))
     return keys
 
 
@@ -89,13 +91,15 @@ def judge_key(judge: Judge) -> bytes:
     """Digest (32 bytes) of all that the calls of a judge share."""
     request = asdict(build_request(JudgeCall(judge, _ANY_ITEM)))
     request["messages"] = request["messages"][:-1]  # the last one is the item's
-    shared = [READING, judge.model.model_dump(mode="json"), str(judge.mode), request]
+    shared = [READINGS[judge.mode], judge.model.model_dump(mode="json"), str(judge.mode), request]
+    if judge.mode is AnswerMode.EXPECTED:
+        shared.append(judge.min_digit_mass)
     return hashlib.sha256(canonical_json(shared).encode("utf-8", "surrogatepass")).digest()
 
 
-def call_key(shared: bytes, item: Item, occurrence: int) -> bytes:
-    """Digest (32 bytes) of one judge call; `shared` is the judge's `judge_key`."""
-    text = render_item(item.query, item.document)
+def call_key(shared: bytes, item: Item, occurrence: int, control_tokens: tuple[str, ...] = ()) -> bytes:
+    """Digest (32 bytes) of one judge call; `shared` is the judge's `judge_key`, and the tokens are its too."""
+    text = render_item(item.query, item.document, control_tokens)
     lengths = f"{len(item.query_id)}:{len(item.doc_id)}:{occurrence}:"  # so that no two splits of a text are equal
     content = f"{lengths}{item.query_id}{item.doc_id}{text}"
     return hashlib.sha256(shared + content.encode("utf-8", "surrogatepass")).digest()

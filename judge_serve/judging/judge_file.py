@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import (
@@ -17,6 +17,7 @@ from judge_serve.judging.judge import (
     check_votes,
 )
 from judge_serve.judging.judgment import AnswerMode
+from judge_serve.judging.parsing import MIN_DIGIT_MASS
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Task
 from judge_serve.judging.votes import Votes
@@ -31,14 +32,15 @@ class JudgeFile(BaseModel):
     program: Program
     sampling: Sampling = Sampling()
     votes: Votes | None = None
+    min_digit_mass: float = Field(MIN_DIGIT_MASS, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _check_demonstrations(self) -> JudgeFile:
         check_demonstrations(self.program, self.task)
         return self
 
-    def judge(self, model: ModelIdentity, mode: AnswerMode) -> Judge:
-        """This judge on a model, in an answer mode.
+    def judge(self, model: ModelIdentity, mode: AnswerMode, control_tokens: tuple[str, ...] = ()) -> Judge:
+        """This judge on a model, in an answer mode; the tokens are the model's, see `Judge`.
 
         Raises: RefusedInputError if a demonstration lacks the explanation that replies in the mode hold, or votes would
             all be the same.
@@ -49,7 +51,14 @@ class JudgeFile(BaseModel):
         except ValueError as error:
             raise RefusedInputError(f"judge file: {error}") from error
         return Judge(
-            task=self.task, program=self.program, model=model, sampling=self.sampling, mode=mode, votes=self.votes
+            task=self.task,
+            program=self.program,
+            model=model,
+            sampling=self.sampling,
+            mode=mode,
+            votes=self.votes,
+            min_digit_mass=self.min_digit_mass,
+            control_tokens=control_tokens,
         )
 
 

@@ -59,7 +59,7 @@ def _read(judge: Judge, reply: EngineReply) -> Reading:
             f"model {judge.model.name!r} returned no token probabilities, which mode 'expected' needs; "
             "choose mode 'generate' or 'guided' for this endpoint"
         )
-    return read_expected(reply.first_token_logprobs, scale)
+    return read_expected(reply.first_token_logprobs, scale, judge.min_digit_mass)
 
 
 def _record(call: JudgeCall, reply: EngineReply, reading: Reading, latency_s: float) -> Judgment:
@@ -80,4 +80,5 @@ def _record(call: JudgeCall, reply: EngineReply, reading: Reading, latency_s: fl
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         latency_s=latency_s,
+        digit_mass=reading.digit_mass,
     )

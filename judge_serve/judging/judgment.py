@@ -26,6 +26,7 @@ class InvalidReason(StrEnum):
     MISSING_FIELD = "missing_field"
     EMPTY_EXPLANATION = "empty_explanation"
     EXTRA_TEXT = "extra_text"
+    NO_DIGIT = "no_digit"
     REFUSAL = "refusal"
     PROMPT_TOO_LONG = "prompt_too_long"
 
@@ -40,6 +41,10 @@ class Judgment:
         occurrence: number of this repetition within a study.
         latency_s: seconds from first send to reply, retries included.
         cached: whether a stored judgment answered instead of a model.
+        digit_mass: in mode `expected` the probability, 0 to 1, on the digits of the scale before it is scaled to sum
+            to one; None in other modes and for judgments recorded without it. Engines that allow nothing but the digits
+            (vLLM, which masks before it takes probabilities) always say 1: there it tells nothing of what the model
+            would have said.
     """
 
     query_id: str
@@ -58,6 +63,7 @@ class Judgment:
     completion_tokens: int = 0
     latency_s: float = 0.0
     cached: bool = False
+    digit_mass: float | None = None
 
     def __reduce__(self) -> tuple[type[Judgment], tuple[Any, ...]]:
         """Sent to other processes as its fields in order: half the time of what a dataclass does by itself."""

@@ -23,6 +23,7 @@ _REFUSAL = re.compile(
 )
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _FIELDS = frozenset({"rating", "explanation"})
+MIN_DIGIT_MASS = 0.5  # below, the model is more likely to have answered something else than a rating
 _DECODER = json.JSONDecoder(
     object_pairs_hook=lambda pairs: _Object(pairs), parse_constant=lambda name: _raise_not_json(name)
 )
@@ -31,13 +32,15 @@ _DECODER = json.JSONDecoder(
 class Reading(NamedTuple):
     """What a reply says: `rating` and `explanation`, or `invalid_reason`.
 
-    Digit probabilities say `expected_rating` and its rounding instead, without an explanation.
+    Digit probabilities say `expected_rating` and its rounding instead, without an explanation, and their sum, of which
+    see `Judgment.digit_mass`.
     """
 
     rating: int | None
     explanation: str | None
     invalid_reason: InvalidReason | None
     expected_rating: float | None = None
+    digit_mass: float | None = None
 
 
 class _Object(list[tuple[str, Any]]):
@@ -72,15 +75,18 @@ def parse_reply(reply: str, finish_reason: str, scale: Scale) -> Reading:
     return _read_fields(value, scale)
 
 
-def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> Reading:
+def read_expected(
+    top_logprobs: Sequence[tuple[str, float]], scale: Scale, min_digit_mass: float = MIN_DIGIT_MASS
+) -> Reading:
     """Expectation of the rating over the probabilities of the scale's digits in one token position.
 
     Args:
         top_logprobs: (token text, natural log probability) pairs; tokens that are the same digit after
             stripping white space (" 4" and "4") count together, all others are left out.
         scale: the ratings allowed.
+        min_digit_mass: probability that the scale's digits must have together.
 
-    Returns: `off_scale` as the reason when no digit of the scale is among the tokens.
+    Returns: `no_digit` as the reason where they have less, or none at all.
     """
     weights = dict.fromkeys(scale.ratings, 0.0)
     for token, logprob in top_logprobs:
@@ -88,11 +94,12 @@ def read_expected(top_logprobs: Sequence[tuple[str, float]], scale: Scale) -> Re
         if len(digit) == 1 and digit in "0123456789" and int(digit) in weights and math.isfinite(logprob):
             weights[int(digit)] += math.exp(min(logprob, 0.0))  # above 0 only by a broken endpoint: no overflow
     total = sum(weights.values())
-    if total <= 0.0:
-        return _invalid(InvalidReason.OFF_SCALE)
+    digit_mass = min(total, 1.0)  # rounding, or a broken endpoint
+    if total <= 0.0 or digit_mass < min_digit_mass:
+        return Reading(None, None, InvalidReason.NO_DIGIT, digit_mass=digit_mass)
     expected = sum(rating * weight for rating, weight in weights.items()) / total
     expected = min(max(expected, float(scale.minimum)), float(scale.maximum))
-    return Reading(scale.nearest(expected), None, None, expected)
+    return Reading(scale.nearest(expected), None, None, expected, digit_mass)
 
 
 def storable(text: str) -> str:

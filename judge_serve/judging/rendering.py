@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,29 +20,71 @@ from judge_serve.judging.task import Item, Task
 
 Message = dict[str, str]
 
-# `<` opens our tags and the control tokens of most chat templates; `[INST]`-like words those of others.
-_BRACKET_TOKEN = re.compile(r"\[(?=/?[A-Z_]{2,}\])")
+# `<` opens our tags and the control tokens of most chat templates. Others have words in capitals ([INST], [/INST]),
+# words between bars ([|assistant|]), or forms of their own.
+_BRACKET_TOKEN = re.compile(
+    r"\[(?=/?[A-Z_]{2,}\]|[|\uff5c][^\[\]|\uff5c\n]{1,60}[|\uff5c]\]|/?[a-z]MASK\]|@[A-Z]{3,}@\]|e~\["
+    r"|(?:UNUSED_TOKEN|unused|control|extra_id|reserved)_?\d+\]|(?:start|end)_header_id\])"
+)
+_CLOSING_TOKEN = re.compile(r"\](?=~!?b[\[\]])")  # ]~b] and ]~!b[
+# words between bars in brackets beyond ASCII, some of which tokenizers turn into `<` and `[`
+_WIDE_TOKEN = re.compile(
+    r"[\uff1c\u27e8\u3008\u2329\u300a\uff3b\u3010\u27e6](?=/?[|\uff5c][^|\uff5c\n]{1,60}[|\uff5c])"
+)
+_SIGN = re.compile(r"[^\w\s\u2581]")  # not the space of SentencePiece
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # has no UTF-8 form: no engine can be sent one
 _MAX_EXPLANATION_CHARS = 300  # bound of the JSON schema in `guided` mode
 
 
-def escape(text: str) -> str:
-    """Make untrusted text unable to close a tag or to form a control token; other text is unchanged."""
+def escape(text: str, control_tokens: tuple[str, ...] = ()) -> str:
+    """Make untrusted text unable to close a tag or to form a control token; other text is unchanged.
+
+    Args:
+        text: as it came.
+        control_tokens: further tokens of the model, see `Judge.control_tokens`.
+    """
     if not text.isascii():  # asked first: this runs for every judge call, and the searches cost more than the question
-        text = _LONE_SURROGATE.sub("\ufffd", text)
+        text = _WIDE_TOKEN.sub(_as_reference, _LONE_SURROGATE.sub("\ufffd", text))
     text = text.replace("<", "&lt;")
-    return _BRACKET_TOKEN.sub("&#91;", text) if "[" in text else text
+    if "[" in text:
+        text = _BRACKET_TOKEN.sub("&#91;", text)
+    if "]~" in text:
+        text = _CLOSING_TOKEN.sub("&#93;", text)
+    return _first_signs(control_tokens).sub(_as_reference, text) if control_tokens else text
 
 
-def render_item(query: str, document: str) -> str:
+def still_whole(tokens: Iterable[str]) -> tuple[str, ...]:
+    """Of a model's control tokens those that `escape` does not break by itself and that hold a sign to be replaced."""
+    return tuple(sorted({token for token in tokens if escape(token) == token and _SIGN.search(token)}))
+
+
+def _as_reference(sign: re.Match[str]) -> str:
+    return f"&#{ord(sign.group())};"
+
+
+@lru_cache(maxsize=64)
+def _first_signs(tokens: tuple[str, ...]) -> re.Pattern[str]:
+    """What finds the first sign of each token; single characters, so that tokens that overlap are all found."""
+    parts = []
+    for token in tokens:
+        place = found.start() if (found := _SIGN.search(token)) else 0
+        before, rest = re.escape(token[:place]), re.escape(token[place + 1 :])
+        parts.append(f"(?<={before}){re.escape(token[place])}(?={rest})")
+    return re.compile("|".join(parts))
+
+
+def render_item(query: str, document: str, control_tokens: tuple[str, ...] = ()) -> str:
     """The user turn: one query and one document, delimited."""
-    return f"<query>\n{escape(query)}\n</query>\n<document>\n{escape(document)}\n</document>"
+    query, document = escape(query, control_tokens), escape(document, control_tokens)
+    return f"<query>\n{query}\n</query>\n<document>\n{document}\n</document>"
 
 
-def render_messages(task: Task, program: Program, mode: AnswerMode, item: Item) -> list[Message]:
+def render_messages(
+    task: Task, program: Program, mode: AnswerMode, item: Item, control_tokens: tuple[str, ...] = ()
+) -> list[Message]:
     """Chat messages for one judge call: the shared prefix, then the item."""
-    prefix = _shared_messages(_Hashed(task, program, mode))
-    return [*prefix, {"role": "user", "content": render_item(item.query, item.document)}]
+    prefix = _shared_messages(_Hashed(task, program, mode, control_tokens))
+    return [*prefix, {"role": "user", "content": render_item(item.query, item.document, control_tokens)}]
 
 
 def render_system(task: Task, program: Program, mode: AnswerMode) -> str:
@@ -77,11 +119,11 @@ def answer_line(scale: Scale, mode: AnswerMode) -> str:
     )
 
 
-def render_answer(rating: int, explanation: str, mode: AnswerMode) -> str:
+def render_answer(rating: int, explanation: str, mode: AnswerMode, control_tokens: tuple[str, ...] = ()) -> str:
     """The reply that a demonstration shows in a mode; the reason is as untrusted as the item."""
     if mode is AnswerMode.EXPECTED:
         return str(rating)
-    return json.dumps({"rating": rating, "explanation": escape(explanation)}, ensure_ascii=False)
+    return json.dumps({"rating": rating, "explanation": escape(explanation, control_tokens)}, ensure_ascii=False)
 
 
 def reply_schema(scale: Scale) -> dict[str, Any]:
@@ -100,11 +142,11 @@ def reply_schema(scale: Scale) -> dict[str, Any]:
 class _Hashed:
     """Cache key of a shared prefix: compares by program digest, hashed once per object."""
 
-    __slots__ = ("key", "mode", "program", "task")
+    __slots__ = ("control_tokens", "key", "mode", "program", "task")
 
-    def __init__(self, task: Task, program: Program, mode: AnswerMode) -> None:
-        self.task, self.program, self.mode = task, program, mode
-        self.key = (task, program.digest, mode)
+    def __init__(self, task: Task, program: Program, mode: AnswerMode, control_tokens: tuple[str, ...]) -> None:
+        self.task, self.program, self.mode, self.control_tokens = task, program, mode, control_tokens
+        self.key = (task, program.digest, mode, control_tokens)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -115,9 +157,10 @@ class _Hashed:
 
 @lru_cache(maxsize=256)
 def _shared_messages(hashed: _Hashed) -> tuple[Message, ...]:
-    task, program, mode = hashed.task, hashed.program, hashed.mode
+    task, program, mode, tokens = hashed.task, hashed.program, hashed.mode, hashed.control_tokens
     messages = [{"role": "system", "content": render_system(task, program, mode)}]
     for shown in program.demonstrations:
-        messages.append({"role": "user", "content": render_item(shown.query, shown.document)})
-        messages.append({"role": "assistant", "content": render_answer(shown.rating, shown.explanation, mode)})
+        messages.append({"role": "user", "content": render_item(shown.query, shown.document, tokens)})
+        answer = render_answer(shown.rating, shown.explanation, mode, tokens)
+        messages.append({"role": "assistant", "content": answer})
     return tuple(messages)

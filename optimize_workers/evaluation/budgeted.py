@@ -99,5 +99,5 @@ class Budgeted:
 def prompt_bytes(call: JudgeCall) -> int:
     """Bytes of all that a judge call sends as prompt, the chat template's own tokens counted as a few bytes each."""
     judge = call.judge
-    messages = render_messages(judge.task, judge.program, judge.mode, call.item)
+    messages = render_messages(judge.task, judge.program, judge.mode, call.item, judge.control_tokens)
     return sum(len(message["content"].encode("utf-8", "replace")) + _TEMPLATE_BYTES for message in messages)

@@ -33,6 +33,7 @@ from judge_serve.judging.retrying import RetryPolicy
 from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, WaitingCallers, Wave
 from optimize_workers.evaluation.kept_warnings import KeptWarnings
 from optimize_workers.evaluation.layer import OnDone
+from optimize_workers.evaluation.pacing import Pace, PacedEngine
 
 logger = logging.getLogger(__name__)
 
@@ -45,23 +46,24 @@ Outcome = Judgment | Exception
 
 
 class Exchanged(NamedTuple):
-    """What a worker gives back: a name of its life, its process id, what is finished, what it warns of."""
+    """What a worker gives back: a name of its life, its process id, what is finished, what it warns of and learned."""
 
     life: str
     pid: int
     finished: list[tuple[CallId, Outcome]]
     warnings: list[str]
+    learned: dict[str, Any]
 
 
 @ray.remote(num_cpus=0.1, max_restarts=-1, max_concurrency=8, scheduling_strategy="SPREAD")
 class JudgeWorker:
-    """Judges items with the engine that `connect` makes in this process."""
+    """Judges items with the engine that `connect` makes in this process, at a pace between two numbers of slots."""
 
-    def __init__(self, connect: Callable[[], Engine], retry: RetryPolicy, slots: int) -> None:
+    def __init__(self, connect: Callable[[], Engine], retry: RetryPolicy, least_slots: int, slots: int) -> None:
         self._connect = connect
         self._retry = retry
-        self._slots = slots
-        self._engine: Engine | None = None
+        self._pace = Pace(least_slots, slots)
+        self._engine: PacedEngine | None = None
         self._life = os.urandom(8).hex()  # a restarted worker has forgotten what it held
         self._waiting: deque[tuple[CallId, JudgeCall]] = deque()
         self._busy: dict[asyncio.Task[None], int | None] = {}  # slots at work, by wave
@@ -95,7 +97,8 @@ class JudgeWorker:
         if self._busy and mine == self._last_exchange:
             await asyncio.sleep(LINGER_S)
         finished, self._finished = self._finished, []
-        return _packed(Exchanged(self._life, os.getpid(), finished, self._warnings.take()))
+        learned = self._engine.learned if self._engine else {}
+        return _packed(Exchanged(self._life, os.getpid(), finished, self._warnings.take(), learned))
 
     async def drop(self, wave: int) -> None:
         """Stop judging for a wave that nobody waits for any more."""
@@ -104,7 +107,7 @@ class JudgeWorker:
             task.cancel()
 
     def _fill_slots(self) -> None:
-        for _ in range(min(len(self._waiting), self._slots - len(self._busy))):
+        for _ in range(min(len(self._waiting), self._pace.limit - len(self._busy))):
             task = asyncio.get_running_loop().create_task(self._serve())
             self._busy[task] = None
             task.add_done_callback(self._free_slot)
@@ -117,18 +120,19 @@ class JudgeWorker:
         """One slot: judge what waits until nothing does."""
         me = asyncio.current_task()
         assert me is not None
-        while self._waiting:
+        while self._waiting and len(self._busy) <= self._pace.limit:
             id, call = self._waiting.popleft()
             self._busy[me] = id.wave
             outcome: Outcome
             try:
                 if self._engine is None:
-                    self._engine = self._connect()
+                    self._engine = PacedEngine(self._connect(), self._pace)
                 outcome = await judge_pair(call, self._engine, retry=self._retry)
             except Exception as error:  # an actor's boundary: the caller raises it
                 outcome = _portable(error)
             self._finished.append((id, outcome))
             self._news.set()
+            self._fill_slots()  # the pace may allow more by now
 
 
 class _Worker:
@@ -144,6 +148,7 @@ class _Worker:
         self.is_up = True
         self.look_at = 0.0
         self.pid = 0
+        self.learned: dict[str, Any] = {}
 
     @property
     def room(self) -> int:
@@ -160,6 +165,7 @@ class WorkerPool:
         connect: makes a worker's engine; is sent to the worker.
         num_workers: processes; by default enough for the slots, at least two.
         max_calls_in_flight: slots of all workers together.
+        least_calls_in_flight: if given, fewer are under way where the engine bears no more, but not fewer than this.
         retry: patience with a failing engine.
         on_wait: told what is waited for in an outage, by whoever waits.
     """
@@ -170,6 +176,7 @@ class WorkerPool:
         *,
         num_workers: int | None = None,
         max_calls_in_flight: int = 32,
+        least_calls_in_flight: int | None = None,
         retry: RetryPolicy | None = None,
         on_wait: OnWait | None = None,
     ) -> None:
@@ -177,7 +184,8 @@ class WorkerPool:
         policy = retry or RetryPolicy()
         num = min(num_workers or max(2, math.ceil(max_calls_in_flight / SLOTS_OF_A_WORKER)), max_calls_in_flight)
         shares = [max_calls_in_flight // num + (n < max_calls_in_flight % num) for n in range(num)]
-        self._workers = [_Worker(JudgeWorker.remote(connect, policy, slots), slots) for slots in shares]  # type: ignore[attr-defined]
+        least = max(1, least_calls_in_flight // num) if least_calls_in_flight else None
+        self._workers = [_Worker(JudgeWorker.remote(connect, policy, least or slots, slots), slots) for slots in shares]  # type: ignore[attr-defined]
         self._dispatcher = Dispatcher(policy)
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._callers = WaitingCallers()
@@ -190,6 +198,11 @@ class WorkerPool:
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that have answered so far."""
         return [worker.pid for worker in self._workers if worker.pid]
+
+    @property
+    def learned(self) -> list[dict[str, Any]]:
+        """What the engines of the workers found out by now, see their `learned`."""
+        return [worker.learned for worker in self._workers if worker.learned]
 
     def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
         """See `Layer.judge`; calls of one judge are sent together, so that the engine's prefix cache works.
@@ -277,7 +290,7 @@ class WorkerPool:
     def _returned(self, worker: _Worker, done: Future[Any]) -> None:
         worker.num_exchanges -= 1
         try:
-            life, pid, finished, warnings = pickle.loads(done.result())
+            life, pid, finished, warnings, learned = pickle.loads(done.result())
         except RayTaskError:
             raise
         except ActorDiedError as error:  # for good: it could not be made, or somebody killed it for ever
@@ -292,6 +305,7 @@ class WorkerPool:
         if worker.life not in (None, life):
             self._lose(worker, "restarted")
         worker.life, worker.pid, worker.is_up = life, pid, True
+        worker.learned = learned or worker.learned
         for text in dict.fromkeys(warnings):  # each worker finds the same out
             if text not in self._warned:
                 self._warned.add(text)

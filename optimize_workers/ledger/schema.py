@@ -123,6 +123,7 @@ judgments = Table(
     _required("latency_s", Float(53)),
     _required("stored_at", UtcTime),
     _required("is_forgotten", Boolean),
+    Column("digit_mass", Float(53)),
     Index("judgments_key", "key", unique=True),
     Index("judgments_doc_id", "doc_id", postgresql_using="hash"),
     Index("judgments_stored_at", "stored_at"),

@@ -34,6 +34,7 @@ class Figures:
         rating_counts: how often the judge gave each rating, by rating.
         exact, within_one: shares of valid judgments.
         nmse_ci95: bootstrap interval of `nmse`, resampled by query; 0 to 100 where queries are too few for one.
+        mean_digit_mass: of the judgments that have one, see `Judgment.digit_mass`; left out of the JSON where none has.
     """
 
     n: int
@@ -53,6 +54,7 @@ class Figures:
     within_one: float | None
     confusion: list[list[int]]
     rating_counts: dict[str, int]
+    mean_digit_mass: float | None = None
 
     @property
     def largest_rating_share(self) -> float:
@@ -66,8 +68,11 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form, with `validity` and `largest_rating_share`."""
+        fields = asdict(self)
+        if self.mean_digit_mass is None:
+            del fields["mean_digit_mass"]
         return {
-            **asdict(self),
+            **fields,
             "nmse_ci95": list(self.nmse_ci95),
             "skill_ci95": list(self.skill_ci95) if self.skill_ci95 else None,
             "validity": self.validity,
@@ -121,6 +126,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
     rounded[is_valid] = 100.0 * (gaps / scale.width) ** 2
     confusion = np.zeros((len(scale.ratings), len(scale.ratings)), dtype=np.int64)
     np.add.at(confusion, (gold_rated[is_valid] - scale.minimum, rated - scale.minimum), 1)
+    digit_masses = [j.digit_mass for j in judgments if j.digit_mass is not None]
     return Figures(
         n=len(judgments),
         valid=num_valid,
@@ -139,6 +145,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         within_one=float((abs(gaps) <= 1).mean()) if num_valid else None,
         confusion=confusion.tolist(),
         rating_counts={str(r): int(n) for r, n in zip(scale.ratings, confusion.sum(axis=0), strict=True)},
+        mean_digit_mass=float(np.mean(digit_masses)) if digit_masses else None,
     )
 
 

@@ -60,6 +60,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.answer: Answering = Answer(b"{}")
+        self.gets: dict[str, Answer] = {}  # what it gives to a GET, by path
         self.received: list[Received] = []
         self._leaving = threading.Event()
         endpoint = self
@@ -72,9 +73,16 @@ class Endpoint:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 received = Received(self.path, headers, json.loads(body))
                 endpoint.received.append(received)
-                answer = endpoint.answer if isinstance(endpoint.answer, Answer) else endpoint.answer(received)
+                self.give(endpoint.answer if isinstance(endpoint.answer, Answer) else endpoint.answer(received))
+
+            def do_GET(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                endpoint.received.append(Received(self.path, headers, {}))
+                self.give(endpoint.gets.get(self.path, Answer(b"not found", 404)))
+
+            def give(self, answer: Answer) -> None:
                 endpoint._leaving.wait(answer.delay_s)
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
                 for name, value in {"content-length": str(len(answer.body)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()

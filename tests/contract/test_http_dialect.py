@@ -12,7 +12,7 @@ import pytest
 
 from judge_serve.engines.dialect import Dialect
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
-from judge_serve.judging import AnswerMode, EngineReply, EngineRequest, Item
+from judge_serve.judging import AnswerMode, EngineReply, EngineRequest, InvalidReason, Item, Judgment, judge_pair
 from judge_serve.judging.errors import BadRequestError, PromptTooLongError
 from judge_serve.judging.judge_call import JudgeCall, build_request
 from tests.builders import JUDGE
@@ -114,6 +114,40 @@ def test_several_refusals_are_found_out_one_after_the_other(endpoint):
     engine = complete_twice(endpoint)
     assert len(endpoint.received) == 5
     assert engine.dialect == Dialect(dropped={"temperature", "seed"}, token_limit="max_completion_tokens")
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_an_endpoint_without_a_system_role_gets_the_same_text(endpoint, status):
+    def answer(received: Received) -> Answer:
+        if received.body["messages"][0]["role"] == "system":
+            return json_answer({"error": {"message": "System role not supported"}}, status)
+        return OK
+
+    endpoint.answer = answer
+    request = build_request(JudgeCall(JUDGE, ITEM))
+    engine = complete_twice(endpoint, request)
+    sent, *folded = [body["messages"] for body in bodies(endpoint)]
+    assert sent == list(request.messages)
+    text = f"{request.messages[0]['content']}\n\n{request.messages[1]['content']}"
+    assert folded == [[{"role": "user", "content": text}]] * 2
+    assert engine.learned == {"folds_system": True}
+
+
+def test_a_format_that_is_refused_is_left_out_and_the_reply_read_as_strictly(endpoint, caplog):
+    judge = JUDGE.model_copy(update={"mode": AnswerMode.GUIDED})
+    said = '{"error": {"message": "This response_format type is unavailable now"}}'
+    chatty = completion(EngineReply('Sure: {"rating": 4, "explanation": "x"}', "stop"))
+    endpoint.answer = lambda got: Answer(said.encode(), 400) if "response_format" in got.body else json_answer(chatty)
+
+    async def judge_once() -> Judgment:
+        engine = HttpEngine(HttpEngineConfig(base_url=endpoint.url, model="m"))
+        try:
+            return await judge_pair(JudgeCall(judge, ITEM), engine)
+        finally:
+            await engine.close()
+
+    assert asyncio.run(judge_once()).invalid_reason is InvalidReason.EXTRA_TEXT
+    assert "nothing constrains replies and they are read as strictly as ever" in caplog.text
 
 
 def test_a_dialect_that_is_known_beforehand_is_spoken_at_once(endpoint):

@@ -10,6 +10,7 @@ import pickle
 import time
 import traceback
 from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -133,12 +134,79 @@ def test_http_429_may_pass_and_says_how_long_to_wait(endpoint):
 
 
 @pytest.mark.parametrize(
-    ("header", "wait_s"), [("0", 0.0), ("-3", 0.0), ("nan", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), ("", 0.0)]
+    ("header", "wait_s"),
+    [
+        ("0", 0.0),
+        ("-3", 0.0),
+        ("nan", 0.0),
+        ("inf", 0.0),
+        ("1e400", 0.0),
+        ("soon", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("Sunday, 99 Nov 1994", 0.0),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", 0.0),
+        ("", 0.0),
+    ],
 )
 def test_http_reads_retry_after_without_trusting_it(endpoint, header, wait_s):
     error = failure(endpoint, Answer(b"", 503, {"retry-after": header}))
     assert isinstance(error, TransientError)
     assert error.retry_after_s == wait_s
+
+
+def test_http_a_date_to_retry_at_is_read_by_the_clock_of_the_endpoint(endpoint):
+    an_hour_fast = {"date": formatdate(time.time() + 3_600, usegmt=True)}
+    at = formatdate(time.time() + 3_630, usegmt=True)
+    error = failure(endpoint, Answer(b"", 429, {"retry-after": at, **an_hour_fast}))
+    assert error.retry_after_s == pytest.approx(30.0, abs=2.0)
+
+
+def test_http_a_date_to_retry_at_needs_no_clock_of_the_endpoint(endpoint):
+    error = failure(endpoint, Answer(b"", 503, {"retry-after": formatdate(time.time() + 30, usegmt=True), "date": "x"}))
+    assert error.retry_after_s == pytest.approx(30.0, abs=2.0)
+
+
+def test_http_milliseconds_to_wait_are_read(endpoint):
+    error = failure(endpoint, Answer(b"", 429, {"retry-after": "1", "retry-after-ms": "350"}))
+    assert error.retry_after_s == pytest.approx(0.35)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ALL_PROXY", "socks5://me:secret@proxy:1080", "ALL_PROXY .socks5://.* SOCKS proxy.* pip install 'httpx"),
+        ("HTTPS_PROXY", "socks4://me:secret@proxy:1080", "HTTPS_PROXY .socks4://.* write http://host:port"),
+        ("HTTP_PROXY", "ftp://me:secret@proxy", "HTTP_PROXY .ftp://.* write http://host:port"),
+        ("NO_PROXY", "localhost,[::1]", r"NO_PROXY holds \[::1\], .* without brackets"),
+        ("NO_PROXY", "[fd00::1]:8000", "NO_PROXY holds .*, without brackets, port and network"),
+        ("NO_PROXY", "fd00::/8", "NO_PROXY holds fd00::/8"),
+    ],
+)
+def test_http_a_proxy_that_cannot_be_used_says_what_to_do(monkeypatch, variable, value, said):
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(RefusedInputError, match=said) as caught:
+        HttpEngine(HttpEngineConfig(base_url="https://judge.test/v1", model="m"))
+    assert "secret" not in "".join(traceback.format_exception(caught.value, chain=False))
+
+
+def test_http_addresses_beside_the_proxy_may_be_ipv6(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "localhost,::1,10.0.0.0/8,.example.com,fd00::7")
+    asyncio.run(HttpEngine(HttpEngineConfig(base_url="http://[::1]:8000/v1", model="m")).close())
+
+
+def test_http_a_key_may_stand_in_a_header_of_its_own_beside_a_query(endpoint):
+    endpoint.answer = Answer(json.dumps(completion(GOOD)).encode())
+    config = HttpEngineConfig(
+        base_url=endpoint.url, model="m", key_header="api-key", query={"api-version": "2024-10-21", "a": "b c"}
+    )
+    assert complete(HttpEngine(config, KEY)) == GOOD
+    received = endpoint.received[0]
+    assert received.path == "/v1/chat/completions?api-version=2024-10-21&a=b+c"
+    assert received.headers["api-key"] == KEY
+    assert "authorization" not in received.headers
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])

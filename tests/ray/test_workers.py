@@ -306,3 +306,22 @@ def test_a_closed_pool_judges_no_more(pool):
     shared.close()
     with pytest.raises(RuntimeError, match="closed"):
         shared.judge(calls())
+
+
+class Learning(ScriptedEngine):
+    """An engine that found something out."""
+
+    learned = {"dropped": ["seed"]}  # noqa: RUF012
+
+
+def test_what_engines_learned_comes_back_and_the_pace_with_it(local_ray):
+    from optimize_workers.evaluation.workers import WorkerPool
+
+    shared = WorkerPool(partial(Learning, rate_well), max_calls_in_flight=64, least_calls_in_flight=4)
+    try:
+        assert shared.learned == []
+        assert ratings(shared.judge(calls())) == GOLD
+        assert shared.learned
+        assert all(one["dropped"] == ["seed"] and 2 <= one["in_flight"] <= 64 for one in shared.learned)
+    finally:
+        shared.close()

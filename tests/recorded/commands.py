@@ -53,6 +53,7 @@ UNSTEADY = {
     "mean_latency_s",
     "git",
     "commit",
+    "in_flight",
 }
 COMMANDS: dict[str, list[str]] = {
     "evaluate": ["evaluate", DATA, "--model", MODEL, "--split", "val", "--limit", "30", "--out", "{out}/evaluate"],

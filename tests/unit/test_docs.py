@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cluster.commands import COMMANDS, app
+from cluster.endpoint.endpoint_file import load_endpoint_file
 from judge_serve.judging import load_judge_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,6 +148,11 @@ def test_modules_and_rooms_named_in_the_documents_exist(doc: Path) -> None:
 def test_the_judge_file_of_the_documents_is_readable(example_folder: Path) -> None:
     judge_file = load_judge_file(example_folder / "my-judge.toml")
     assert list(judge_file.program.sections) == ["rubric", "explanation"]
+
+
+def test_the_endpoint_file_of_the_documents_is_readable(example_folder: Path) -> None:
+    config = load_endpoint_file(example_folder / "endpoint.toml")
+    assert (config.key_header, config.dialect.token_limit) == ("api-key", "max_completion_tokens")
 
 
 def test_shell_words_around_the_command_are_left_out() -> None:

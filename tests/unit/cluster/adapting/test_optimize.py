@@ -38,6 +38,9 @@ class FakeSession:
     reflection_max_tokens = 100
     can_propose = False
 
+    def found(self):
+        return {}
+
     def complete_reflection(self, request):
         raise AssertionError("a choice of bullets asks no reflection model")
 

@@ -332,3 +332,14 @@ def test_a_copied_folder_makes_the_same_report(tmp_path):
     folder = write_search(tmp_path / "run", gepa_study())
     shutil.copytree(folder, tmp_path / "copy")
     assert write(folder) == write(tmp_path / "copy")
+
+
+def test_the_mass_on_the_digits_and_the_endpoint_are_shown_where_there_are_any(tmp_path):
+    plain = report(tmp_path / "plain", [make_judgment(1)] * 4, make_examples(4))
+    assert "digits" not in text_of(part(plain, "figures"))
+    judged = [replace(make_judgment(1, expected=1.2), digit_mass=0.875)] * 4
+    endpoint = {"address": "http://host/v1", "is_vllm": False, "dialect": {"dropped": ["seed"]}, "max_in_flight": 64}
+    html = report(tmp_path / "digits", judged, make_examples(4), endpoint=endpoint)
+    assert "digits 0.875" in text_of(part(html, "figures"))
+    shown = text_of(part(html, "provenance"))
+    assert "http://host/v1" in shown and "seed" in shown

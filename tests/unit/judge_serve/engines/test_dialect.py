@@ -25,6 +25,7 @@ BODY = {
     "response_format": {"type": "json_schema", "json_schema": {"name": "judgment", "schema": SCHEMA, "strict": True}},
     "logprobs": True,
     "top_logprobs": 20,
+    "structured_outputs": {"choice": ["1", "2"]},
 }
 RENAMED = Dialect(token_limit="max_completion_tokens")
 
@@ -93,7 +94,110 @@ REFUSALS = [
     ("top_logprobs is not supported", Dialect(max_top_logprobs=5)),
     ("top_logprobs must be between 0 and 5", Dialect(max_top_logprobs=5)),
     ("does not support parameters: ['seed']", dropping("seed")),
+    # Azure, an older Azure, DeepSeek, Groq, LiteLLM before Bedrock, Mistral: the format as a whole
+    (
+        "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
+        dropping("response_format"),
+    ),
+    (
+        "response_format value as json_schema is enabled only for api versions 2024-08-01-preview and later",
+        dropping("response_format"),
+    ),
+    ('{"error": {"message": "This response_format type is unavailable now"}}', dropping("response_format")),
+    ("This model does not support response format `json_schema`. See supported models", dropping("response_format")),
+    ("bedrock does not support parameters: ['response_format'], for model=titan", dropping("response_format")),
+    ("json_schema is not supported for this model", dropping("response_format")),
+    ("Unrecognized request argument supplied: response_format", dropping("response_format")),
+    (
+        '{"error": {"message": "Unknown parameter: \'response_format.json_schema.strict\'.", '
+        '"param": "response_format.json_schema.strict", "code": "unknown_parameter"}}',
+        without_words("strict"),
+    ),
+    ("structured_outputs: Extra inputs are not permitted", dropping("structured_outputs")),
+    ("logprobs, best_of and echo parameters are not available on gpt-35 model", dropping("logprobs", "top_logprobs")),
 ]
+
+NO_SYSTEM_ROLE = [
+    # Gemma's and Mistral's chat templates as vLLM and SGLang, TGI, LM Studio, llama.cpp and MLX hand their words on
+    '{"object": "error", "message": "System role not supported", "type": "BadRequestError", "code": 400}',
+    '{"error": "Template error: invalid operation: System role not supported (in <string>:1)", "error_type": "tmpl"}',
+    'Error rendering prompt with jinja template: "System role not supported"',
+    '{"error": {"code": 500, "message": "System role not supported at row 1, column 50", "type": "server_error"}}',
+    "Conversation roles must alternate user/assistant/user/assistant/...",
+    "Only user and assistant roles are supported!",
+    # OpenAI's first reasoning models, Anthropic, Bedrock, Google, others
+    "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+    'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter',
+    "This model doesn't support system messages. Try again without a system message",
+    "This model doesn\u2019t support the system field",
+    "Developer instruction is not enabled for models/gemma-3-27b-it",
+    "System instruction is not enabled for models/gemma-2",
+    "Please use a valid role: user, model.",
+    "role 'system' is not supported",
+    "Invalid role: system",
+]
+
+
+@pytest.mark.parametrize("said", NO_SYSTEM_ROLE)
+def test_an_endpoint_without_a_system_role_gets_its_text_in_the_first_user_turn(said):
+    turns = [
+        {"role": "system", "content": "Judge."},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three"},
+    ]
+    body = {**BODY, "messages": turns}
+    dialect = Dialect().learned(read_error(said), body)
+    assert dialect == Dialect(folds_system=True)
+    assert dialect.say(body)["messages"] == [{"role": "user", "content": "Judge.\n\none"}, *turns[2:]]
+    assert body["messages"] == turns
+    assert "first user turn" in Dialect().difference(dialect)
+    assert dialect.learned(read_error(said), dialect.say(body)) == dialect
+
+
+def test_a_system_turn_without_a_user_turn_becomes_one():
+    said = Dialect(folds_system=True).say({"messages": [{"role": "system", "content": "a"}]})
+    assert said["messages"] == [{"role": "user", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "After the optional system message, conversation roles must alternate user/assistant/user/assistant/...",
+        "Only user and assistant roles are supported, with the exception of an initial system message!",
+        "system is overloaded",
+    ],
+)
+def test_what_allows_a_system_turn_does_not_refuse_it(said):
+    body = {**BODY, "messages": [{"role": "system", "content": "a"}, *BODY["messages"]]}
+    assert Dialect().learned(read_error(said), body) == Dialect()
+
+
+def test_a_format_that_is_refused_without_a_reason_loses_its_lengths_first_and_is_left_out_at_last():
+    refusal = read_error('{"detail": [{"loc": ["body", "response_format"], "msg": "Extra inputs are not permitted"}]}')
+    dialects = [Dialect()]
+    for _ in range(3):
+        dialects.append(dialects[-1].learned(refusal, dialects[-1].say(BODY)))
+    assert dialects[1:] == [
+        without_words("minLength", "maxLength"),
+        without_words(*SCHEMA_WORDS),
+        Dialect(dropped={"response_format"}, dropped_schema_words=SCHEMA_WORDS),
+    ]
+
+
+def test_what_several_workers_learned_is_joined():
+    one = Dialect(dropped={"seed"}, max_top_logprobs=8, token_limit="max_completion_tokens")
+    other = Dialect(dropped={"temperature"}, max_top_logprobs=5, folds_system=True, dropped_schema_words={"strict"})
+    joined = one.joined(other)
+    assert joined == other.joined(one)
+    assert joined.as_dict() == {
+        "dropped": ["seed", "temperature"],
+        "token_limit": "max_completion_tokens",
+        "max_top_logprobs": 5,
+        "dropped_schema_words": ["strict"],
+        "folds_system": True,
+    }
+    assert Dialect().as_dict() == {}
 
 
 @pytest.mark.parametrize(("said", "dialect"), REFUSALS)

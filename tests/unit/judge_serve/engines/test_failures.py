@@ -19,6 +19,7 @@ from judge_serve.judging.errors import (
     EngineTimeoutError,
     MalformedAnswerError,
     MisconfiguredError,
+    OverloadedError,
     PromptTooLongError,
     QuotaExhaustedError,
     RateLimitedError,
@@ -130,9 +131,9 @@ REFUSALS = {
         (500, ServerError),
         (501, MisconfiguredError),
         (502, ServerError),
-        (503, ServerError),
+        (503, OverloadedError),
         (504, EngineTimeoutError),
-        (529, ServerError),
+        (529, OverloadedError),
     ],
 )
 def test_a_status_means_one_class(status, kind):
@@ -237,7 +238,7 @@ def test_a_wrong_setting_is_not_taken_for_a_long_prompt_or_a_refusal(detail):
 
 @pytest.mark.parametrize("status", [502, 503, 529])
 def test_an_overloaded_server_is_not_taken_for_a_long_prompt(status):
-    assert type(status_failure(status, "maximum context length", "x")) is ServerError
+    assert type(status_failure(status, "maximum context length", "x")) in (ServerError, OverloadedError)
 
 
 @pytest.mark.parametrize("detail", ["CUDA out of memory", "content_filter service unavailable", "oops"])
@@ -288,10 +289,10 @@ def test_every_answer_means_something(status, detail, wait_s):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        ({"code": 503, "message": "upstream overloaded"}, ServerError),
-        ({"code": "503", "message": "upstream overloaded"}, ServerError),
+        ({"code": 503, "message": "upstream overloaded"}, OverloadedError),
+        ({"code": "503", "message": "upstream overloaded"}, OverloadedError),
         ({"code": "rate_limit_exceeded"}, RateLimitedError),
-        ({"type": "overloaded_error"}, ServerError),
+        ({"type": "overloaded_error"}, OverloadedError),
         ({"status": "DEADLINE_EXCEEDED", "code": 504}, EngineTimeoutError),
         ({"code": "invalid_api_key", "message": "no"}, MisconfiguredError),
         ({"code": "model_not_found"}, MisconfiguredError),

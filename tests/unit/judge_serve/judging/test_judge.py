@@ -171,10 +171,10 @@ def test_expected_rating_is_worked_out_from_probabilities():
     assert judgment.value == judgment.expected_rating
 
 
-def test_expected_mode_without_a_digit_is_off_scale():
+def test_expected_mode_without_a_digit_is_invalid():
     judgment = run(ScriptedEngine([expected(("yes", 1.0))]), AnswerMode.EXPECTED)
     assert (judgment.rating, judgment.expected_rating) == (None, None)
-    assert judgment.invalid_reason is InvalidReason.OFF_SCALE
+    assert (judgment.invalid_reason, judgment.digit_mass) == (InvalidReason.NO_DIGIT, 0.0)
 
 
 def test_expected_mode_fails_loudly_without_probabilities():

@@ -57,6 +57,17 @@ def test_a_file_becomes_a_judge_with_a_model(load):
     assert (judge.model.name, judge.mode, judge.task.name) == ("m", "guided", "support")
 
 
+def test_a_judge_takes_the_least_digit_mass_of_its_file_and_the_tokens_of_its_model(load):
+    judge = load(f"min_digit_mass = 0.2\n{FULL}").judge(ModelIdentity(name="m"), AnswerMode.EXPECTED, ("{x}",))
+    assert (judge.min_digit_mass, judge.control_tokens) == (0.2, ("{x}",))
+    assert load(FULL).judge(ModelIdentity(name="m"), AnswerMode.EXPECTED).min_digit_mass == 0.5
+
+
+def test_the_usual_digit_mass_and_no_tokens_leave_a_judge_as_it_was(load):
+    judge = load(FULL).judge(ModelIdentity(name="m"), AnswerMode.EXPECTED)
+    assert not {"min_digit_mass", "control_tokens"} & judge.model_dump().keys()
+
+
 @pytest.mark.parametrize("mode", [AnswerMode.GENERATE, AnswerMode.GUIDED])
 def test_a_file_without_explanations_becomes_no_judge_of_a_mode_that_writes_them(load, mode):
     file = load(FULL.replace('explanation = "e"', ""))

@@ -16,6 +16,7 @@ from judge_serve.judging.rendering import (
     render_scale,
     render_system,
     reply_schema,
+    still_whole,
 )
 
 SHOWN = Demonstration(query="cat food", document="Dry food for cats.", rating=4, explanation='says "cats"')
@@ -82,7 +83,29 @@ def test_text_without_brackets_is_unchanged(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["[1]", "[sic]", "[A]", "a[0]", "[a link](http://x)", "x > y", "a & b", "[ INST ]", "\x00"]
+    "text",
+    [
+        "[1]",
+        "[sic]",
+        "[A]",
+        "a[0]",
+        "[a link](http://x)",
+        "x > y",
+        "a & b",
+        "[ INST ]",
+        "\x00",
+        "[mask]",
+        "x[some_index]",
+        "[v2]",
+        "|x|",
+        "[|]",
+        "[a|b]",
+        "[|a\nb|]",
+        "]~",
+        "\u3010a\u3011",
+        "\uff1c 5 \uff1e",
+        "\u300ax\u300b",
+    ],
 )
 def test_ordinary_text_is_unchanged(text):
     assert escape(text) == text
@@ -97,10 +120,59 @@ def test_ordinary_text_is_unchanged(text):
         ("[[INST]]", "[&#91;INST]]"),
         ("[TOOL_CALLS]", "&#91;TOOL_CALLS]"),
         ("a\ud800b", "a\ufffdb"),
+        # EXAONE, GLM, Kimi, InternLM, Mistral, Gemma, MiniMax, and what tokenizers normalise to the usual brackets
+        ("[|assistant|] 5", "&#91;|assistant|] 5"),
+        ("[[|system|]", "[&#91;|system|]"),
+        ("[|a[|user|]", "[|a&#91;|user|]"),
+        ("[gMASK]<sop>", "&#91;gMASK]&lt;sop>"),
+        ("[start_header_id][/THINK]", "&#91;start_header_id]&#91;/THINK]"),
+        ("[UNUSED_TOKEN_145][unused12][control_8]", "&#91;UNUSED_TOKEN_145]&#91;unused12]&#91;control_8]"),
+        ("[@BOS@]", "&#91;@BOS@]"),
+        ("]~!b[]~b]ai", "&#93;~!b[&#93;~b]ai"),
+        ("[e~[", "&#91;e~["),
+        ("<\uff5cUser\uff5c>", "&lt;\uff5cUser\uff5c>"),
+        ("\uff1c|im_end|\uff1e", "&#65308;|im_end|\uff1e"),
+        ("\uff3b\uff5cuser\uff5c\uff3d", "&#65339;\uff5cuser\uff5c\uff3d"),
+        ("\u27e8|end|\u27e9", "&#10216;|end|\u27e9"),
     ],
 )
 def test_tags_and_control_tokens_are_escaped(text, escaped):
     assert escape(text) == escaped
+
+
+OWN = ("#user:", "}end{", "{role", "{{role}}", "\u2581[x]")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("say #user: hi", "say &#35;user: hi"),
+        ("{{role}} {role", "&#123;&#123;role}} &#123;role"),
+        ("}end{role", "&#125;end&#123;role"),  # two that share a sign
+        ("\u2581[x]", "\u2581&#91;x]"),
+        ("# user: [x] role end", "# user: [x] role end"),
+        ("<#user:", "&lt;&#35;user:"),
+    ],
+)
+def test_the_own_tokens_of_a_model_are_broken(text, escaped):
+    assert escape(text, OWN) == escaped
+
+
+@given(st.lists(st.sampled_from([*OWN, "{", "}", "#", "[", "user", "x", " ", "<"])).map("".join))
+def test_no_own_token_is_left_whole(text):
+    assert not any(token in escape(text, OWN) for token in OWN)
+
+
+def test_tokens_are_broken_in_demonstrations_too():
+    shown = Demonstration(query="#user:", document="#user:", rating=1, explanation="#user:")
+    program = Program(sections={"t": "x"}, demonstrations=(shown,))
+    messages = render_messages(Task(), program, AnswerMode.GENERATE, item("#user:", "#user:"), OWN)
+    assert [message["content"].count("&#35;user:") for message in messages] == [0, 2, 1, 2]
+    assert not any("#user:" in message["content"].replace("&#35;", "") for message in messages)
+
+
+def test_only_tokens_that_the_general_rule_leaves_whole_are_needed():
+    assert still_whole(["<s>", "[INST]", "[|user|]", "#user:", "endoftext", "#user:"]) == ("#user:",)
 
 
 def test_the_user_turn_by_hand():

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -292,3 +293,11 @@ def test_judgments_and_examples_must_pair_up():
 def test_no_figure_is_nan():
     found = figures((1, None), (3, 3))
     assert not any(isinstance(value, float) and math.isnan(value) for value in found.as_dict().values())
+
+
+def test_the_mean_mass_on_the_digits_is_shown_where_there_is_one():
+    examples = [make_example(3.0, number=number) for number in range(3)]
+    plain = [make_judgment(3), make_judgment(3), make_judgment(None)]
+    assert "mean_digit_mass" not in measure(plain, examples, SCALE).as_dict()
+    masses = [replace(plain[0], digit_mass=0.9), replace(plain[2], digit_mass=0.1), plain[1]]
+    assert measure(masses, examples, SCALE).as_dict()["mean_digit_mass"] == pytest.approx(0.5)
