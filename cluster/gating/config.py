@@ -7,7 +7,14 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from cluster.runs.config import CommandConfig, LabelledData, ModelOfRelease, ReleaseReference, ResumeFlag
+from cluster.runs.config import (
+    CommandConfig,
+    LabelledData,
+    MaxNotJudged,
+    ModelOfRelease,
+    ReleaseReference,
+    ResumeFlag,
+)
 from optimize_workers.evidence.gate.config import GateConfig
 
 
@@ -26,6 +33,7 @@ class GateRunConfig(CommandConfig):
     rules: GateConfig = Field(GateConfig(), description="Limits of the gate.")
     out: Path | None = Field(None, description="Folder of the run; without it only the registry is written.")
     resume: ResumeFlag = False
+    max_not_judged: MaxNotJudged = None
 
     @model_validator(mode="after")
     def _check_resume(self) -> GateRunConfig:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from cluster.runs.config import CommandConfig, ModelOfRelease, OverrideReason, ReleaseReference
+from cluster.runs.config import CommandConfig, MaxNotJudged, ModelOfRelease, OverrideReason, ReleaseReference
 
 
 class LabelConfig(CommandConfig):
@@ -16,4 +16,5 @@ class LabelConfig(CommandConfig):
     release: ReleaseReference
     model: ModelOfRelease = None
     force: OverrideReason = None
+    max_not_judged: MaxNotJudged = None
     out: Path = Field(description="Folder of the run.")

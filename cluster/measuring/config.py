@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cluster.runs.config import CommandConfig, LabelledData, ModelOfRelease, ReleaseReference, Split
+from cluster.runs.config import CommandConfig, LabelledData, MaxNotJudged, ModelOfRelease, ReleaseReference, Split
 
 
 class AblateConfig(CommandConfig):
@@ -14,4 +14,5 @@ class AblateConfig(CommandConfig):
     release: ReleaseReference
     model: ModelOfRelease = None
     split: Split = Field("val", description="Split to judge.")
+    max_not_judged: MaxNotJudged = None
     limit: int | None = Field(None, ge=1, description="At most this many examples, drawn by a fixed seed.")

@@ -20,7 +20,7 @@ from cluster.report.blocks import (
     with_interval,
     words,
 )
-from cluster.report.record import Arm, Record
+from cluster.report.record import Arm, Record, records_of
 from optimize_workers.evidence.gate.config import GateConfig
 
 COLLAPSED_SHARE = GateConfig().max_single_rating_share
@@ -111,6 +111,26 @@ def invalid_replies(record: Record) -> Section | None:
         "Replies that could not be read",
         paragraphs=("Each of them counts 100 in the NMSE.",),
         blocks=(Table((*words("reason"), *numbers(*reasons)), rows),),
+    )
+
+
+def not_judged(record: Record) -> Section | None:
+    """The items that were not judged, for every judge, with their causes."""
+    counts = {arm.title: arm.figures.get("not_judged") or 0 for arm in record.arms}
+    items = {arm.title: records_of(arm.figures.get("not_judged_items")) for arm in record.arms}
+    if not any(counts.values()):
+        return None
+    rows = tuple(
+        (title, *(str(item.get(key, "")) for key in ("query_id", "doc_id", "cause")))
+        for title, told in items.items()
+        for item in told
+    )
+    said = ", ".join(f"{title}: {count}" for title, count in counts.items() if count)
+    return Section(
+        "not_judged",
+        "Items that were not judged",
+        paragraphs=(f"{said}. They are part of no figure, and are asked again by the next run.",),
+        blocks=(Table(words("judge", "query", "document", "cause"), rows),),
     )
 
 

@@ -17,6 +17,10 @@ ReleaseReference = Annotated[str, Field(description="Release: id, alias or path.
 ModelOfRelease = Annotated[str | None, Field(description="Where the release's model is, for a model folder.")]
 OverrideReason = Annotated[Reason | None, Field(description="Reason for overriding the gate; it is recorded.")]
 ResumeFlag = Annotated[bool, Field(description="Go on with the unfinished run in --out; needs its config.")]
+MaxNotJudged = Annotated[
+    int | None,
+    Field(ge=0, description="Items that may stay not judged; by default 3, or one in a hundred if that is more."),
+]
 
 
 class CommandConfig(BaseModel):
@@ -30,6 +34,7 @@ class RunConfig(CommandConfig):
 
     out: Path = Field(description="Folder of the run.")
     resume: ResumeFlag = False
+    max_not_judged: MaxNotJudged = None
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""

@@ -67,3 +67,10 @@ def named(missing: Iterable[Judgment]) -> str:
         for judgment in told[:MAX_NAMED]
     ]
     return "; ".join([*parts, *([f"and {len(told) - MAX_NAMED} more"] if len(told) > MAX_NAMED else [])])
+
+
+def shown_items(judgments: Iterable[Judgment]) -> list[dict[str, str]]:
+    """The first of the items that were not judged, with their causes, as JSON."""
+    missing = {(j.query_id, j.doc_id): j.cause for j in judgments if j.cause is not None}
+    told = list(missing.items())[:MAX_NAMED]
+    return [{"query_id": query_id, "doc_id": doc_id, "cause": cause} for (query_id, doc_id), cause in told]

@@ -32,7 +32,8 @@ def judged_by_all(examples: Sequence[Example], *judges: Sequence[Judgment]) -> J
         TooManyNotJudgedError: there is no such example though there are examples.
     """
     if any(len(judge) != len(examples) for judge in judges):
-        raise ValueError(f"{[len(judge) for judge in judges]} judgments for {len(examples)} examples")
+        lengths = ", ".join(str(len(judge)) for judge in judges)
+        raise ValueError(f"{lengths} judgments for {len(examples)} human ratings")
     if all(judgment.is_judged for judge in judges for judgment in judge):
         return JudgedPairs(examples, judges)
     kept = [place for place in range(len(examples)) if all(judge[place].is_judged for judge in judges)]
