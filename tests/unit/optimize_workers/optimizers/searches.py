@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from judge_serve.judging import EngineReply, EngineRequest, Judge
 from optimize_workers.dataset.splits import OptimizationData
@@ -27,11 +27,9 @@ def make_study(
     can_propose: bool = True,
     judge: Judge = JUDGE,
     data: OptimizationData = DATA,
-    poisoned: Collection[str] = (),
 ) -> Study:
-    """A study whose pool judges in this process; documents of `poisoned` ids are not judged, whatever the program."""
-    pool = InProcessPool(ScriptedEngine(script), lambda call: call.item.doc_id in poisoned)
-    judging = Budgeted(pool, Budget(budget))
+    """A study whose pool judges in this process."""
+    judging = Budgeted(InProcessPool(ScriptedEngine(script)), Budget(budget))
     return Study(judge, data, judging, seed, reflect, can_propose)
 
 

@@ -19,6 +19,7 @@ from tests.unit.optimize_workers.optimizers.searches import (
     helped_by_some,
     improving,
     make_study,
+    pool_of,
     propose,
     rate_well,
     told,
@@ -49,7 +50,8 @@ SEARCHES = {
 
 def search(name, poisoned, data=DATA):
     script, options = SEARCHES[name]
-    study = make_study(script, poisoned=poisoned, data=data, **options)
+    study = make_study(script, data=data, **options)
+    pool_of(study).is_poisoned = lambda call: call.item.doc_id in poisoned
     study.bullets = BULLETS if name == "bullets" else ()
     return study, load_optimizer(name)().run(study)
 
