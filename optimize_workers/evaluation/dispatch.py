@@ -4,8 +4,9 @@ Waves take turns, so that several studies share a pool fairly. Holds no Ray and 
 asks it and carries out.
 
 An engine that is down and an item that it cannot judge look alike from one failed call. So a failure is held against a
-call only if something else was answered since it was sent; and where nothing else is left to be asked, the pool asks a
-*control*: the same judge with a harmless pair, recorded and told nowhere. If that is answered, the engine works.
+call only if something else was answered since it was sent; and where nothing above suspicion is left to be asked, the
+pool asks a *control*: the same judge with a harmless pair, recorded and told nowhere. If that is answered, the engine
+works.
 """
 
 from __future__ import annotations
@@ -123,8 +124,8 @@ class Dispatcher:
         return taken
 
     def _take_probe(self) -> list[CallId]:
-        """A call that nothing went wrong with; a control where there is none, or where only a control can tell."""
-        fresh = None if self._is_in_doubt else next((wave for wave in self._turns if wave.has_fresh), None)
+        """A call that is above suspicion; a control where there is none, or where only a control can tell."""
+        fresh = None if self._is_in_doubt else next((wave for wave in self._turns if wave.has_probe), None)
         hungry = next((wave for wave in self._turns if wave.num_waiting), None)
         if fresh is not None:
             (self._probe,) = fresh.take(1)
@@ -182,6 +183,7 @@ class Dispatcher:
             wave.fail(error)
             return
         trouble = wave.troubles.setdefault(call.place, Trouble(judged_when_sent))
+        trouble.tries += 1
         is_its_own = self.num_judged > trouble.answered_before
         trouble.answered_before = self.num_judged
         is_transient = isinstance(error, TransientError)

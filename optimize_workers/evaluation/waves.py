@@ -12,6 +12,8 @@ from typing import NamedTuple
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
 
+MAX_UNSUSPICIOUS = 2  # failures of a call in outages until nothing is concluded from another one
+
 
 class CallId(NamedTuple):
     """A judge call of a pool: number of its wave and place in it."""
@@ -34,6 +36,7 @@ class Trouble:
 
     Attributes:
         answered_before: answers of the pool when it was first sent, or last failed.
+        tries: how often it failed, in outages too.
         failures: how often it failed while others were answered, 429 left out.
         spent_s: how long workers were at it in these failures.
         deaths: workers that died with it, one after the other, while nothing of its wave was judged.
@@ -42,11 +45,17 @@ class Trouble:
     """
 
     answered_before: int
+    tries: int = 0
     failures: int = 0
     spent_s: float = 0.0
     deaths: int = 0
     judged_then: int = -1
     answered_at_first_death: int = 0
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether its next failure may be its own fault as well as the engine's."""
+        return self.failures > 0 or self.deaths > 0 or self.tries >= MAX_UNSUSPICIOUS
 
 
 class Wave:
@@ -82,9 +91,12 @@ class Wave:
         return bool(self.waiting) or (bool(self.alone) and not self.num_under_way)
 
     @property
-    def has_fresh(self) -> bool:
-        """Whether a call waits that nothing went wrong with."""
-        return bool(self.waiting) and self.waiting[0] not in self.troubles
+    def has_probe(self) -> bool:
+        """Whether a call waits whose failure would be that of the engine."""
+        if not self.waiting:
+            return False
+        trouble = self.troubles.get(self.waiting[0])
+        return trouble is None or not trouble.is_suspicious
 
     def take(self, most: int) -> list[CallId]:
         """The next calls, at most so many; one that may kill its worker goes alone."""
