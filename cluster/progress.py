@@ -40,7 +40,7 @@ class Tally:
 
     def __init__(self, total: int, started: float) -> None:
         self.total = total
-        self.done = self.invalid = self.cached = 0
+        self.done = self.invalid = self.cached = self.not_judged = 0
         self.calls_left: int | None = None
         self.usd_left: float | None = None
         self.tokens_left: int | None = None
@@ -53,7 +53,8 @@ class Tally:
         fresh = sum(not judgment.cached for judgment in judgments)
         self.done += len(judgments)
         self.cached += len(judgments) - fresh
-        self.invalid += sum(not judgment.is_valid for judgment in judgments)
+        self.invalid += sum(judgment.invalid_reason is not None for judgment in judgments)
+        self.not_judged += sum(judgment.cause is not None for judgment in judgments)
         self._recent.append((now, fresh))
         self._recent_sum += fresh
 
@@ -70,6 +71,8 @@ class Tally:
             return ""
         rate = self.rate(now)
         parts = [f"judged {self.done}/{self.total}" if self.total else f"judged {self.done}", f"{self.invalid} invalid"]
+        if self.not_judged:
+            parts.append(f"{self.not_judged} not judged")
         if self.cached:
             parts.append(f"{self.cached} cached")
         parts.append(f"{rate:.1f}/s")

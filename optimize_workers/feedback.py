@@ -81,10 +81,14 @@ class Group(NamedTuple):
 def group_judgments(judgments: Sequence[Judgment], examples: Sequence[Example]) -> list[Group]:
     """Groups in the order in which they are shown: unreadable ones, the direction that costs more, the other, right.
 
+    What was not judged is in none.
+
     Raises: ValueError if there is not one example for each judgment.
     """
     members: dict[str, list[tuple[Judgment, Example]]] = {}
     for judgment, example in zip(judgments, examples, strict=True):
+        if not judgment.is_judged:
+            continue
         members.setdefault(_group_of(judgment, example), []).append((judgment, example))
     groups = []
     for name, pairs in members.items():

@@ -23,6 +23,7 @@ from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.guardrails import Guardrails, Refusal
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.library.selection import Selection
+from optimize_workers.statistics.judged_pairs import mean_score
 from optimize_workers.statistics.metrics import example_score
 
 MIN_BUDGET = 24
@@ -31,7 +32,10 @@ MIN_VALIDITY = 0.9  # under it a candidate cannot win; below the gate's, which l
 
 
 class Judged(NamedTuple):
-    """A program judged on some examples: judgments and scores in [0, 1], in the order of the examples."""
+    """A program judged on some examples: judgments and scores in [0, 1], in the order of the examples.
+
+    The score is NaN where an example was not judged: it has no say then, see `statistics.judged_pairs`.
+    """
 
     program: Program
     examples: Sequence[Example]
@@ -41,10 +45,10 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation of a candidate: mean score and validity, both in [0, 1], over n examples of a split.
+    """One evaluation of a candidate: mean score and validity, both in [0, 1], over n judged examples of a split.
 
-    `calls` are the judge calls of the study up to it, of all that was decided upon. `scores` are those of the single
-    examples, in memory only, where the trial is full.
+    `calls` are the judge calls of the study up to it, of all that was decided upon. `scores` are those of the
+    `examples`, NaN where one was not judged; in memory only, where the trial is full.
     """
 
     number: int
@@ -57,6 +61,8 @@ class Trial:
     split: str = "val"
     calls: int = 0
     scores: tuple[float, ...] = field(default=(), repr=False)
+    examples: tuple[Example, ...] = field(default=(), repr=False)
+    not_judged: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """One line of `candidates.jsonl`."""
@@ -67,6 +73,7 @@ class Trial:
             "nmse": 100.0 * (1.0 - self.score),
             "validity": self.validity,
             "n": self.n,
+            "not_judged": self.not_judged,
             "split": self.split,
             "calls": self.calls,
             "is_full": self.is_full,
@@ -167,17 +174,20 @@ class Study:
 
     def record(self, judged: Judged, origin: dict[str, Any], *, is_full: bool, split: str = "val") -> Trial:
         """Record what was judged as a trial of a split, after all judge calls that are settled."""
+        is_valid = [judgment.is_valid for judgment in judged.judgments if judgment.is_judged]
         trial = Trial(
             number=len(self.trials),
             program=judged.program,
-            score=float(np.mean(judged.scores)),
-            validity=float(np.mean([j.is_valid for j in judged.judgments])),
-            n=len(judged.judgments),
+            score=mean_score(judged.scores),
+            validity=float(np.mean(is_valid)) if is_valid else 0.0,
+            n=len(is_valid),
             is_full=is_full,
             origin=origin,
             split=split,
             calls=self.budget.used,
             scores=tuple(judged.scores) if is_full else (),
+            examples=tuple(judged.examples) if is_full else (),
+            not_judged=len(judged.judgments) - len(is_valid),
         )
         self.trials.append(trial)
         self.on_trial(trial)
@@ -191,12 +201,14 @@ class Study:
     def result(self) -> StudyResult:
         """What the search came to; the earliest of equals wins, so that the baseline wins a tie.
 
-        A candidate under `MIN_VALIDITY` cannot win, the baseline may stay with any validity.
+        A candidate under `MIN_VALIDITY` cannot win, the baseline may stay with any validity. Where a full trial lacks
+        an example that was not judged, all are ranked by the others: a hard example less must win nothing.
         """
         full = [trial for trial in self.trials if trial.is_full]
         able = able_trials(full, self.judge.program)
-        best = max(full, key=_rank, default=None)
-        winner = max(able, key=_rank, default=None)
+        rank = _ranking(full)
+        best = max(full, key=rank, default=None)
+        winner = max(able, key=rank, default=None)
         return StudyResult(
             winner=winner.program if winner else self.judge.program,
             trials=tuple(self.trials),
@@ -214,8 +226,22 @@ def able_trials(trials: Sequence[Trial], baseline: Program) -> list[Trial]:
     ]
 
 
-def _rank(trial: Trial) -> tuple[float, int]:
-    return trial.score, -trial.number
+def _ranking(trials: Sequence[Trial]) -> Callable[[Trial], tuple[float, int]]:
+    """How trials compare: by the score on the examples that all of them were judged on, then by age."""
+    missing = {
+        example
+        for trial in trials
+        for example, score in zip(trial.examples, trial.scores, strict=True)
+        if np.isnan(score)
+    }
+
+    def rank(trial: Trial) -> tuple[float, int]:
+        if not missing:
+            return trial.score, -trial.number
+        pairs = zip(trial.examples, trial.scores, strict=True)
+        return mean_score([score for example, score in pairs if example not in missing]), -trial.number
+
+    return rank
 
 
 class Optimizer(Protocol):

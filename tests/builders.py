@@ -50,23 +50,26 @@ def make_judgment(
     reason: InvalidReason = InvalidReason.NOT_JSON,
     explanation: str | None = "because",
     raw_reply: str = "reply",
+    cause: str | None = None,
 ) -> Judgment:
-    """A judgment; `None` as rating is an invalid one, for `reason`."""
+    """A judgment; `None` as rating is an invalid one, for `reason`, or with a `cause` one that was not judged."""
     return Judgment(
         query_id="q",
         doc_id="d",
         rating=rating,
         expected_rating=expected,
         explanation=explanation if rating is not None else None,
-        invalid_reason=reason if rating is None else None,
+        invalid_reason=reason if rating is None and cause is None else None,
         raw_reply=raw_reply,
         finish_reason="stop",
         program=PROGRAM.digest,
         model="scripted",
         mode=AnswerMode.GENERATE if expected is None else AnswerMode.EXPECTED,
+        cause=cause,
     )
 
 
+MISSING = make_judgment(None, cause="endpoint x answered 500 (while others were answered)")
 UNCHANGED = Affine(slope=1.0, intercept=0.0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from judge_serve.judging import Engine, EngineReply, EngineRequest, Judgment, RetryPolicy, judge_pair
 from judge_serve.judging.judge_call import JudgeCall
+from judge_serve.judging.judge_pair import not_judged
 from optimize_workers.evaluation.layer import OnDone
 from optimize_workers.reflection import Reflection
 
@@ -76,10 +77,16 @@ class ScriptedEngine:
 
 
 class InProcessPool:
-    """Pool that judges in this process; see `optimize_workers.evaluation.layer.Layer`."""
+    """Pool that judges in this process; see `optimize_workers.evaluation.layer.Layer`.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: asked once for each call.
+        is_poisoned: of which calls nothing comes back but that they were not judged.
+    """
+
+    def __init__(self, engine: Engine, is_poisoned: Callable[[JudgeCall], bool] = lambda call: False) -> None:
         self._engine = engine
+        self.is_poisoned = is_poisoned
         self.waves: list[int] = []
 
     @property
@@ -92,14 +99,17 @@ class InProcessPool:
         self.waves.append(len(calls))
 
         async def judge_all() -> list[Judgment]:
-            once = RetryPolicy(attempts=1)
-            pairs = [judge_pair(call, self._engine, retry=once) for call in calls]
-            return list(await asyncio.gather(*pairs))
+            return list(await asyncio.gather(*map(self._judge, calls)))
 
         judgments = asyncio.run(judge_all())
         if on_done:
             on_done(range(len(judgments)), judgments)
         return judgments
+
+    async def _judge(self, call: JudgeCall) -> Judgment:
+        if self.is_poisoned(call):
+            return not_judged(call, "endpoint x answered 500 (while others were answered)")
+        return await judge_pair(call, self._engine, retry=RetryPolicy(attempts=1))
 
 
 class MemoryStore:

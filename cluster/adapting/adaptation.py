@@ -33,4 +33,6 @@ class Adaptation:
     @property
     def measurer(self) -> Measurer:
         """What measures judges on examples, outside of the search and its budget."""
-        return Measurer(self.session.pool, self.run.ledger, self.run.progress, self.session.found)
+        return Measurer(
+            self.session.pool, self.run.ledger, self.run.progress, self.session.found, self.config.max_not_judged
+        )

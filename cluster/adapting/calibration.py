@@ -68,7 +68,8 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
     training = training_examples(judge, dataset, config.limit)
     held_out = draw_examples(dataset.by_split["test"], config.limit)
     calls = calls_of(judge, [*training, *held_out])
-    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls) as measurer:
+    limit = config.max_not_judged
+    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit) as measurer:
         run = begin_run("calibrate", config.out, config.saved(), ledger, progress, resume=config.resume)
         made = calibrate_on_train(judge, dataset, training, measurer, Method(config.method))
         openings = count_opening(dataset, "test", ledger, "calibrate", str(run.folder.path))

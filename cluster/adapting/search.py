@@ -13,6 +13,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import Budget
 from optimize_workers.evaluation.budgeted import Budgeted
 from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.tolerated import Tolerated
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.guardrails import Refusal
 from optimize_workers.library.bullets import Bullet
@@ -59,6 +60,7 @@ def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
     prices = config.prices_of(judge.model.name)
     watched = Watched(Recorded(session.pool, run.ledger), run.progress)
+    tolerated = Tolerated(watched, len(data.train) + len(data.val), config.max_not_judged)
     reflect = Reflector(
         ReflectionModel(
             session.complete_reflection,
@@ -76,7 +78,7 @@ def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search
     study = Study(
         judge=judge,
         data=data,
-        judging=Budgeted(watched, budget, prices=prices, watcher=run.progress),
+        judging=Budgeted(tolerated, budget, prices=prices, watcher=run.progress),
         seed=config.seed,
         reflect=reflect,
         can_propose=session.can_propose,
@@ -95,7 +97,7 @@ def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search
     spending = Spending(watched.counts, reflect.num_asked, reflect.num_cached)
     _note_search(adaptation, found, budget, spending)
     tried = next(trial for trial in found.trials if trial.is_full and trial.program == found.winner)
-    validation = Validation(study.validation_examples(tried.n), 100.0 * (1.0 - tried.score))
+    validation = Validation(study.validation_examples(len(tried.examples)), 100.0 * (1.0 - tried.score))
     return Search(found, budget, spending, validation, study.guard.explain(found.winner.instruction))
 
 
@@ -125,9 +127,10 @@ def _trial_recorder(adaptation: Adaptation, budget: Budget) -> Callable[[Trial],
     def record(trial: Trial) -> None:
         run.folder.append_line("candidates.jsonl", trial.as_dict())
         kind = "all" if trial.is_full else "a minibatch of"
+        missing = f" ({trial.not_judged} more not judged)" if trial.not_judged else ""
         run.progress.note(
             f"trial {trial.number}: NMSE {100 * (1 - trial.score):.1f}, validity {trial.validity:.2f} "
-            f"on {kind} {trial.n} {trial.split} examples; {trial.calls}/{budget.total} calls"
+            f"on {kind} {trial.n} {trial.split} examples{missing}; {trial.calls}/{budget.total} calls"
         )
 
     return record

@@ -12,7 +12,7 @@ from cluster.commands.printing import print_plain
 from cluster.commands.running import Command, Result
 from cluster.commands.tables import print_calibration, print_figures, print_gate, print_ratings
 from cluster.progress import Progress
-from cluster.runs.config import CommandConfig
+from cluster.runs.config import CommandConfig, MaxNotJudged
 
 
 def default_out() -> Path:
@@ -26,6 +26,7 @@ class DemoConfig(CommandConfig):
     quick: bool = Field(False, description="Small budget and few examples.")
     budget: int = Field(300, ge=1, description="Judge calls of the search.")
     seed: int = Field(0, ge=0, lt=MAX_SEED, description="Seed of the search.")
+    max_not_judged: MaxNotJudged = None
     out: Path = Field(default_factory=default_out, description="Folder of the run; a fresh one in out/ by default.")
 
 

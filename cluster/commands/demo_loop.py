@@ -64,6 +64,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         budget=QUICK_BUDGET if config.quick else config.budget,
         seed=config.seed,
         limit=QUICK_EXAMPLES if config.quick else 0,
+        max_not_judged=config.max_not_judged,
         out=config.out,
     )
     choice = resolve_model(EMBEDDED)

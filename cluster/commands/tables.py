@@ -30,6 +30,16 @@ def print_figures(title: str, judges: list[tuple[str, dict[str, Any]]]) -> None:
             _skill(figures),
         )
     print_plain(table)
+    for name, figures in judges:
+        if figures.get("not_judged"):
+            print_plain(not_judged_line(name, figures))
+
+
+def not_judged_line(name: str, figures: dict[str, Any]) -> str:
+    """How many items a judge did not judge, and the first of them with its cause; no figure counts them."""
+    items = figures.get("not_judged_items") or []
+    first = "".join(f"; first: query_id {i['query_id']!r}, doc_id {i['doc_id']!r}: {i['cause']}" for i in items[:1])
+    return f"not judged {name}: {figures['not_judged']}, part of no figure{first}"
 
 
 def _skill(figures: dict[str, Any]) -> str:

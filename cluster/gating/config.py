@@ -12,6 +12,7 @@ from cluster.runs.config import (
     CommandConfig,
     LabelledData,
     MaxInFlight,
+    MaxNotJudged,
     ModelOfRelease,
     ReleaseReference,
     ResumeFlag,
@@ -35,6 +36,7 @@ class GateRunConfig(CommandConfig):
     out: Path | None = Field(None, description="Folder of the run; without it only the registry is written.")
     resume: ResumeFlag = False
     max_in_flight: MaxInFlight = None
+    max_not_judged: MaxNotJudged = None
 
     @model_validator(mode="after")
     def _check_resume(self) -> GateRunConfig:

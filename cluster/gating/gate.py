@@ -46,7 +46,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
         if config.out is not None:
             run = begin_run("gate", config.out, config.saved(), ledger, progress, resume=config.resume)
         openings = count_opening(dataset, "test", ledger, "gate", str(config.out or release.id))
-        measured = measure_sides(sides, examples, pairs or [], ledger, progress)
+        measured = measure_sides(sides, examples, pairs or [], ledger, progress, config.max_not_judged)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
     record = record_of_gated(gated, reference, dataset, openings)

@@ -98,6 +98,7 @@ def _rerated_rows(gated: Gated) -> list[dict[str, Any]]:
                     "rating_before": before.value,
                     "rating_after": judgment.value,
                     "invalid_reason": judgment.invalid_reason and str(judgment.invalid_reason),
+                    "not_judged": judgment.cause,
                 }
             )
     return rows

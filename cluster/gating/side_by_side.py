@@ -38,7 +38,12 @@ class MeasuredSide(NamedTuple):
 
 
 def measure_sides(
-    sides: Sequence[Side], examples: Sequence[Example], pairs: Sequence[Perturbed], ledger: Ledger, progress: Progress
+    sides: Sequence[Side],
+    examples: Sequence[Example],
+    pairs: Sequence[Perturbed],
+    ledger: Ledger,
+    progress: Progress,
+    max_not_judged: int | None = None,
 ) -> dict[str, MeasuredSide]:
     """Judgments and figures of each release, by its name.
 
@@ -49,7 +54,7 @@ def measure_sides(
     for model in dict.fromkeys(side.choice.identity for side in sides):
         own = [side for side in sides if side.choice.identity == model]
         needed = [call for side in own for call in calls_of(side.release.judge, [*examples, *perturbed])]
-        with open_measurer(own[0].choice, ledger, progress, needed) as measurer:
+        with open_measurer(own[0].choice, ledger, progress, needed, max_not_judged) as measurer:
             for name, release, _ in own:
                 title = f"{name} {release.id} on {len(examples)} held-out test examples"
                 found = measurer.measure(release, examples, title)

@@ -16,9 +16,11 @@ from cluster.registry import Registered, Registry, check_gate_passed, note_cavea
 from cluster.runs.config import NOT_SAVED
 from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.judging.judge_call import JudgeCall
+from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
 from optimize_workers.evaluation.layer import Layer
+from optimize_workers.evaluation.tolerated import Tolerated, shown_items
 from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Watched
 
@@ -41,7 +43,8 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
         override = config.force if not registered.gate_passed else None
         if override:
             registry.record_override(registered, "label", override)
-        result = label_rows(rows, release, session.pool, run.folder.path, progress) | session.found()
+        judged = label_rows(rows, release, session.pool, run.folder.path, progress, config.max_not_judged)
+        result = judged | session.found()
     result["override"] = override
     result["gate"] = shown_gate(registered, note_caveats(registered, registry, progress.note))
     return run.finish(result)
@@ -61,18 +64,40 @@ def shown_gate(registered: Registered, caveats: list[str]) -> dict[str, Any]:
     }
 
 
-def label_rows(rows: Sequence[Row], release: Release, pool: Layer, out: Path, progress: Progress) -> dict[str, Any]:
-    """Judge rows and write shards; a shard appears whole, in the order of its rows."""
+def label_rows(
+    rows: Sequence[Row],
+    release: Release,
+    pool: Layer,
+    out: Path,
+    progress: Progress,
+    max_not_judged: int | None = None,
+) -> dict[str, Any]:
+    """Judge rows and write shards; a shard appears whole, in the order of its rows.
+
+    A row that was not judged has no rating and holds its cause.
+
+    Raises: TooManyNotJudgedError if these are more than may be; the shards before it stay.
+    """
     calls = [JudgeCall(release.judge, item) for item, _ in rows]
     num_samples = sum(call.num_samples for call in calls)
     progress.phase(f"labeling {len(rows)} pairs with release {release.id}", num_samples)
-    layers = Voted(Watched(pool, progress))
+    num_items = len({(item.query_id, item.doc_id) for item, _ in rows})
+    layers = Tolerated(Voted(Watched(pool, progress)), num_items, max_not_judged)
     shards: list[str] = []
     num_invalid = 0
+    missing: list[Judgment] = []
     passed = passed_columns(rows)
     for number, start in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = calls[start : start + SHARD_ROWS]
         judgments = [release.calibrated(judgment) for judgment in layers.judge(part)]
-        num_invalid += sum(not judgment.is_valid for judgment in judgments)
+        num_invalid += sum(judgment.invalid_reason is not None for judgment in judgments)
+        missing += [judgment for judgment in judgments if not judgment.is_judged]
         shards.append(str(write_shard(out, number, passed.slice(start, len(part)), judgments, release)))
-    return {"release": release.id, "rows": len(rows), "invalid": num_invalid, "shards": shards}
+    return {
+        "release": release.id,
+        "rows": len(rows),
+        "invalid": num_invalid,
+        "not_judged": len(missing),
+        "not_judged_items": shown_items(missing),
+        "shards": shards,
+    }

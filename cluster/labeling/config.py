@@ -6,7 +6,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from cluster.runs.config import CommandConfig, MaxInFlight, ModelOfRelease, OverrideReason, ReleaseReference
+from cluster.runs.config import (
+    CommandConfig,
+    MaxInFlight,
+    MaxNotJudged,
+    ModelOfRelease,
+    OverrideReason,
+    ReleaseReference,
+)
 
 
 class LabelConfig(CommandConfig):
@@ -16,5 +23,6 @@ class LabelConfig(CommandConfig):
     release: ReleaseReference
     model: ModelOfRelease = None
     force: OverrideReason = None
+    max_not_judged: MaxNotJudged = None
     out: Path = Field(description="Folder of the run.")
     max_in_flight: MaxInFlight = None

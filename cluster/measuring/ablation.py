@@ -30,7 +30,8 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     programs = [judge.program, *without_each(judge.program)]
     calls = [call for one in programs for call in calls_of(judge.model_copy(update={"program": one}), examples)]
-    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls) as measurer:
+    limit = config.max_not_judged
+    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit) as measurer:
         count_opening(dataset, config.split, ledger, "bullets ablate", release.id)
         title = f"judging {len(examples)} {config.split} examples with and without each of {len(programs) - 1} bullets"
         judged, counts = measurer.answer(calls, title)

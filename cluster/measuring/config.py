@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cluster.runs.config import CommandConfig, LabelledData, MaxInFlight, ModelOfRelease, ReleaseReference, Split
+from cluster.runs.config import (
+    CommandConfig,
+    LabelledData,
+    MaxInFlight,
+    MaxNotJudged,
+    ModelOfRelease,
+    ReleaseReference,
+    Split,
+)
 
 
 class AblateConfig(CommandConfig):
@@ -14,5 +22,6 @@ class AblateConfig(CommandConfig):
     release: ReleaseReference
     model: ModelOfRelease = None
     split: Split = Field("val", description="Split to judge.")
+    max_not_judged: MaxNotJudged = None
     limit: int | None = Field(None, ge=1, description="At most this many examples, drawn by a fixed seed.")
     max_in_flight: MaxInFlight = None

@@ -22,6 +22,7 @@ from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evaluation.layer import Layer
 from optimize_workers.evaluation.recorded import JudgmentStore, Recorded, are_recorded
+from optimize_workers.evaluation.tolerated import Tolerated, shown_items
 from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.statistics.metrics import Figures, measure
@@ -58,6 +59,7 @@ class Measured(NamedTuple):
             },
             "judge": {"release": self.release.id, "model": judge.model.name, "mode": str(judge.mode)},
             **self.figures.as_dict(),
+            "not_judged_items": shown_items(self.judgments),
             "calls": self.counts.calls if self.counts else len(self.judgments),
             "cached": self.counts.cached if self.counts else sum(j.cached for j in self.judgments),  # by the ledger
             "prompt_tokens": sum(judgment.prompt_tokens for judgment in self.judgments),
@@ -76,18 +78,21 @@ class Measurer:
         store: answers what it holds at no cost, records the rest.
         progress: told what goes on.
         found: says what is known of the endpoints that are asked.
+        max_not_judged: how many items may be not judged; None is as `Tolerated` has it.
     """
 
     pool: Layer | None
     store: JudgmentStore
     progress: Progress
     found: Callable[[], dict[str, Any]] = dict
+    max_not_judged: int | None = None
 
     def answer(self, calls: Sequence[JudgeCall], title: str) -> tuple[list[Judgment], Counts]:
         """What judges answer to calls, in their order, votes combined and not calibrated; and what that cost."""
         self.progress.phase(title, sum(call.num_samples for call in calls))
         watched = Watched(Recorded(self.pool, self.store), self.progress)
-        return Voted(watched).judge(calls), watched.counts
+        num_items = len({(call.item.query_id, call.item.doc_id) for call in calls})
+        return Tolerated(Voted(watched), num_items, self.max_not_judged).judge(calls), watched.counts
 
     def judge(self, release: Release, examples: Sequence[Example], title: str) -> tuple[list[Judgment], Counts]:
         """Judgments of all examples, in their order, and what they cost."""
@@ -113,15 +118,19 @@ class Measurer:
 
 @contextmanager
 def open_measurer(
-    choice: ModelChoice, store: JudgmentStore, progress: Progress, needed: Sequence[JudgeCall]
+    choice: ModelChoice,
+    store: JudgmentStore,
+    progress: Progress,
+    needed: Sequence[JudgeCall],
+    max_not_judged: int | None = None,
 ) -> Iterator[Measurer]:
     """What measures judges of a model; the model is not started where the store answers all that is `needed`."""
     with ExitStack() as stack:
         if are_recorded(needed, store):
-            yield Measurer(None, store, progress)
+            yield Measurer(None, store, progress, max_not_judged=max_not_judged)
             return
         session = stack.enter_context(open_session(choice, home(), progress))
-        yield Measurer(session.pool, store, progress, session.found)
+        yield Measurer(session.pool, store, progress, session.found, max_not_judged)
 
 
 def summary_line(figures: Figures) -> str:
@@ -129,6 +138,7 @@ def summary_line(figures: Figures) -> str:
     on_valid = "-" if figures.nmse_valid is None else f"{figures.nmse_valid:.1f}"
     skill = "-" if figures.skill is None else f"{figures.skill:+.2f}"
     return (
-        f"NMSE {figures.nmse:.1f} ({figures.valid} valid / {figures.invalid} invalid; "
+        f"NMSE {figures.nmse:.1f} ({figures.valid} valid / {figures.invalid} invalid"
+        f"{f' / {figures.not_judged} not judged' if figures.not_judged else ''}; "
         f"over valid {on_valid}; constant {figures.nmse_constant:.1f}, skill {skill})"
     )

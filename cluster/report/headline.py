@@ -20,7 +20,7 @@ from cluster.report.blocks import (
     with_interval,
     words,
 )
-from cluster.report.record import Arm, Record
+from cluster.report.record import Arm, Record, records_of
 from optimize_workers.evidence.gate.config import GateConfig
 
 COLLAPSED_SHARE = GateConfig().max_single_rating_share
@@ -119,6 +119,26 @@ def _lines_of(arms: Sequence[Arm]) -> tuple[_Line, ...]:
     """What is shown of these judges; the mass on the digits only where one was judged by them."""
     has_mass = any(finite(arm.figures.get("mean_digit_mass")) is not None for arm in arms)
     return (*_LINES, _DIGIT_MASS) if has_mass else _LINES
+
+
+def not_judged(record: Record) -> Section | None:
+    """The items that were not judged, for every judge, with their causes."""
+    counts = {arm.title: arm.figures.get("not_judged") or 0 for arm in record.arms}
+    items = {arm.title: records_of(arm.figures.get("not_judged_items")) for arm in record.arms}
+    if not any(counts.values()):
+        return None
+    rows = tuple(
+        (title, *(str(item.get(key, "")) for key in ("query_id", "doc_id", "cause")))
+        for title, told in items.items()
+        for item in told
+    )
+    said = ", ".join(f"{title}: {count}" for title, count in counts.items() if count)
+    return Section(
+        "not_judged",
+        "Items that were not judged",
+        paragraphs=(f"{said}. They are part of no figure, and are asked again by the next run.",),
+        blocks=(Table(words("judge", "query", "document", "cause"), rows),),
+    )
 
 
 def _people(record: Record) -> Table | None:

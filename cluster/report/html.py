@@ -19,7 +19,7 @@ from markupsafe import Markup
 from cluster.report.blocks import Chart, Section, Table
 from cluster.report.disagreements import disagreements
 from cluster.report.drawing import draw
-from cluster.report.headline import headline, invalid_replies, subtitle, tiles
+from cluster.report.headline import headline, invalid_replies, not_judged, subtitle, tiles
 from cluster.report.prompt_diff import prompts
 from cluster.report.proof import adversarial, comparison, gate
 from cluster.report.provenance import provenance
@@ -40,6 +40,7 @@ _SECTIONS: tuple[Callable[[Record], Section | None], ...] = (
     candidates,
     calibration,
     invalid_replies,
+    not_judged,
     confusion,
     distribution,
     bias,
@@ -50,6 +51,7 @@ _SECTIONS: tuple[Callable[[Record], Section | None], ...] = (
     prompts,
     provenance,
 )
+_WITH_TEXTS = ("provenance", "disagreements", "prompt", "not_judged")  # an endpoint's error may quote a document
 
 
 def write_report(folder: RunFolder, result: Mapping[str, Any] | None = None, out: Path | None = None) -> Path:
@@ -79,7 +81,7 @@ def sections_of(record: Record) -> list[Section]:
 
 def figures_of(sections: list[Section]) -> dict[str, Any]:
     """Tables and charts as JSON; texts of documents and prompts are not among them."""
-    shown = [section for section in sections if section.name not in ("provenance", "disagreements", "prompt")]
+    shown = [section for section in sections if section.name not in _WITH_TEXTS]
     return {
         "tables": [_table(section.title, table) for section in shown for table in section.tables],
         "charts": [

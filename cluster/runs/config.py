@@ -20,6 +20,10 @@ MaxInFlight = Annotated[
     int | None, Field(ge=4, description="Calls under way at an endpoint at once, at most; 64 by default.")
 ]
 ResumeFlag = Annotated[bool, Field(description="Go on with the unfinished run in --out; needs its config.")]
+MaxNotJudged = Annotated[
+    int | None,
+    Field(ge=0, description="Items that may stay not judged; by default 3, or one in a hundred if that is more."),
+]
 
 
 NOT_SAVED = {"resume", "max_in_flight"}  # changes no result: a run may be resumed with another
@@ -36,6 +40,7 @@ class RunConfig(CommandConfig):
 
     out: Path = Field(description="Folder of the run.")
     resume: ResumeFlag = False
+    max_not_judged: MaxNotJudged = None
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""

@@ -27,6 +27,7 @@ _COLUMNS: list[Any] = [
     ("expected_rating", pa.float64()),
     ("explanation", pa.string()),
     ("invalid_reason", pa.string()),
+    ("not_judged", pa.string()),
     ("raw_reply", pa.string()),
     ("finish_reason", pa.string()),
     ("release", pa.string()),
@@ -44,6 +45,7 @@ JUDGMENT_SCHEMA = pa.schema(_COLUMNS)
 OFFERED_BULLETS = "bullets.jsonl"  # what a run chooses from
 _RELEASE = "release.json"
 _CANDIDATES = "candidates.jsonl"
+_MAY_DIFFER = {"max_not_judged"}  # of a resumed run's config: it decides nothing but whether the run fails
 
 
 class RunFolder:
@@ -128,6 +130,7 @@ class RunFolder:
                 "expected_rating": judgment.expected_rating,
                 "explanation": judgment.explanation,
                 "invalid_reason": judgment.invalid_reason and str(judgment.invalid_reason),
+                "not_judged": judgment.cause,
                 "raw_reply": judgment.raw_reply,
                 "finish_reason": judgment.finish_reason,
                 "release": release,
@@ -188,7 +191,8 @@ def _check_same_config(path: Path, config: dict[str, Any]) -> None:
         found = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RefusedInputError(f"--resume: {path} holds no run to resume; leave --resume out") from error
-    differing = [key for key in sorted({*found, *config}) if found.get(key) != config.get(key)]
+    keys = sorted({*found, *config} - _MAY_DIFFER)
+    differing = [key for key in keys if found.get(key) != config.get(key)]
     if differing:
         changes = ", ".join(f"{key} was {found.get(key)!r}, is {config.get(key)!r}" for key in differing)
         raise RefusedInputError(f"--resume: the run in {path} has another config ({changes}); use the same one")

@@ -27,7 +27,16 @@ logger = logging.getLogger(__name__)
 
 TABLES = ("judgments.parquet", "examples.parquet", "labels-*.parquet")
 # what tells about the document; a query, ids and figures stay
-TEXT_COLUMNS = ("document", "explanation", "explanations", "input_explanation", "input_explanations", "raw_reply")
+TEXT_COLUMNS = (
+    "document",
+    "explanation",
+    "explanations",
+    "input_explanation",
+    "input_explanations",
+    "raw_reply",
+    "not_judged",  # an endpoint may quote the document in its error
+)
+_FORGOTTEN_CAUSE = "its document was forgotten"  # the row stays one that was not judged
 # files show long documents shortened, so their beginning is looked for
 OPENING_CHARS = 200
 
@@ -121,6 +130,8 @@ def _empty(path: Path, doc_id: str) -> bool:
             continue
         column = table[name]
         empty = _empty_of(column.type)
+        if name == "not_judged" and empty is not None:
+            empty = pa.scalar(_FORGOTTEN_CAUSE, type=column.type)
         if empty is None:
             continue
         emptied = pc.if_else(pc.and_(is_mine, pc.is_valid(column)), empty, column)

@@ -64,7 +64,7 @@ class RecordedRun:
 
 
 def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARNING_SPLITS) -> RecordedRun:
-    """Read a finished run of `evaluate`, `optimize` or `demo`.
+    """Read a finished run of `evaluate`, `optimize` or `demo`; pairs that were not judged are left out.
 
     Args:
         folder: the run's `--out`.
@@ -75,7 +75,7 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
     """
     result = read_json(folder, "result.json")
     release = _release_path(folder)
-    judged = _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS)
+    judged = _judged_rows(folder)
     arms = list(dict.fromkeys(_arm_of(row) for row in judged))
     chosen = arm or next((name for name in _REVIEWED_FIRST if name in arms), "")
     mine = [row for row in judged if _arm_of(row) == chosen and not row.get("occurrence")]
@@ -100,14 +100,14 @@ def read_run(folder: Path, arm: str | None = None, splits: Sequence[str] = LEARN
 
 
 def read_arms(folder: Path) -> dict[str, tuple[tuple[Judgment, ...], tuple[Example, ...]]]:
-    """All judgments of a run with their examples, by arm; of repeated ones the first.
+    """All judgments of a run with their examples, by arm; of repeated ones the first, without what was not judged.
 
     Texts of forgotten documents are empty.
 
     Raises: RefusedInputError if the tables cannot be read or hold none.
     """
     judged: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS):
+    for row in _judged_rows(folder):
         if not row.get("occurrence"):
             judged[_arm_of(row)].append(row)
     arms = {
@@ -188,6 +188,12 @@ def _rows_of(folder: Path, name: str, needed: Sequence[str]) -> list[Row]:
     if missing:
         raise RefusedInputError(f"{folder}: {name} has no column {', '.join(missing)}; run the command again")
     return rows
+
+
+def _judged_rows(folder: Path) -> list[Row]:
+    """Rows of what was judged: of the others there is nothing to show but why they were not, see `result.json`."""
+    rows = _rows_of(folder, "judgments.parquet", _NEEDED_OF_JUDGMENTS)
+    return [row for row in rows if row.get("not_judged") is None]
 
 
 def _key(row: Row) -> Key:

@@ -97,12 +97,14 @@ class StatusRule(NamedTuple):
     Attributes:
         words: what the answer must say as well, if anything.
         advice: what to do, at the end of the message.
+        may_be_the_items: whether a firewall may have refused this request's text, if others are answered.
     """
 
     statuses: Container[int]
     kind: type[EngineError]
     words: re.Pattern[str] | None = None
     advice: str = ""
+    may_be_the_items: bool = False
 
     def fits(self, status: int, said: str) -> bool:
         """Whether an answer is meant."""
@@ -116,13 +118,16 @@ STATUS_RULES = (
     StatusRule((429,), RateLimitedError, words=PASSING_LIMIT),
     StatusRule((400, 403, 429), QuotaExhaustedError, words=NO_CREDIT, advice=_CREDIT),
     StatusRule((402,), QuotaExhaustedError, advice=_CREDIT),
-    StatusRule((400, 403), MisconfiguredError, words=ABOUT_THE_ACCOUNT, advice="ask the provider about the account"),
+    StatusRule(
+        (400, 403), MisconfiguredError, ABOUT_THE_ACCOUNT, "ask the provider about the account", may_be_the_items=True
+    ),
     StatusRule((400, 403, 422, 451), ContentRefusedError, words=REFUSED_BY_A_FILTER),
     StatusRule((413,), PromptTooLongError),
     StatusRule(
         range(300, 400), MisconfiguredError, advice="write the address that it points to, without /chat/completions"
     ),
-    StatusRule((401, 403), MisconfiguredError, advice="check RELEVANCE_JUDGE_MODEL_KEY"),
+    StatusRule((401,), MisconfiguredError, advice="check RELEVANCE_JUDGE_MODEL_KEY"),
+    StatusRule((403,), MisconfiguredError, advice="check RELEVANCE_JUDGE_MODEL_KEY", may_be_the_items=True),
     StatusRule((404,), MisconfiguredError, advice="check the model name after '#' and the address"),
     StatusRule((500,), BadRequestError, words=NO_SYSTEM_ROLE),  # llama.cpp: what its chat template says
     StatusRule((400, 422), BadRequestError),
@@ -131,7 +136,7 @@ STATUS_RULES = (
     StatusRule((503, 529), OverloadedError),
     StatusRule((409, 425, 500, 502), ServerError),
 )
-ANY_OTHER_STATUS = StatusRule((), MisconfiguredError, advice="check the address")
+ANY_OTHER_STATUS = StatusRule((), MisconfiguredError, advice="check the address", may_be_the_items=True)
 
 
 def status_failure(status: int, detail: str, source: str, retry_after_s: float = 0.0) -> EngineError:
@@ -150,6 +155,8 @@ def status_failure(status: int, detail: str, source: str, retry_after_s: float =
     message = f"{source} answered {status}: {detail}{rule.advice and f'; {rule.advice}'}"
     if issubclass(rule.kind, TransientError):
         return rule.kind(message, retry_after_s=retry_after_s)
+    if issubclass(rule.kind, MisconfiguredError):
+        return rule.kind(message, may_be_the_items=rule.may_be_the_items)
     return rule.kind(message)
 
 

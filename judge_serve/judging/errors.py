@@ -10,17 +10,22 @@
     │  ├─ OverloadedError             it has more to do than it bears (503, 529)
     │  └─ ServerError                 it failed at its side (500, 502, 409, 425; a failure inside Ray)
     ├─ FatalError                     GIVE UP: no later request will succeed either
-    │  ├─ MisconfiguredError          wrong key, model or address (401, 403, 404, redirects, any other status)
+    │  ├─ MisconfiguredError          wrong key, model or address (401, 403, 404, redirects, any other status); where
+    │  │                              `may_be_the_items` is set a firewall may have refused this item alone (403)
     │  ├─ QuotaExhaustedError         the account has no credit left (402; 429 and others that say so)
     │  ├─ BadRequestError             it does not take requests of this form (400, 422)
     │  ├─ NoTokenProbabilitiesError   it returns none, which mode `expected` needs
     │  ├─ OutageError                 nothing was answered for as long as the policy waits
-    │  ├─ CallFailedError             one call failed again and again while others were answered
+    │  ├─ CallFailedError             one reflection failed again and again while others were answered
+    │  ├─ TooManyNotJudgedError       more items than are allowed were not judged while others were
     │  ├─ WorkersFailedError          the workers do not run, or die of the same calls again and again
     │  └─ NoEngineError               there is nobody to ask, and the answer is not recorded
     └─ RefusedRequestError            JUDGE AS REFUSED: this request only, an invalid judgment with its reason
        ├─ ContentRefusedError         a filter or policy at the engine refuses these texts: `refusal`
        └─ PromptTooLongError          prompt and answer do not fit the model's context: `prompt_too_long` (also 413)
+
+An item that alone gets no answer, be it for a transient failure, a bad request or a bug, is `not_judged`: the judgment
+holds the cause, see `optimize_workers.evaluation.dispatch`. All other errors end what was asked.
 
 Who decides catches a parent, who counts looks at the leaf (`type(error)`); what is raised is a leaf. What a status
 means is `engines/failures.py`. A bad model reply is never an exception: it becomes an invalid `Judgment`.
@@ -98,7 +103,16 @@ class FatalError(EngineError):
 
 
 class MisconfiguredError(FatalError):
-    """Wrong key, model or address."""
+    """Wrong key, model or address.
+
+    Args:
+        message: what failed.
+        may_be_the_items: whether it may be this request's text that is refused, if others are answered.
+    """
+
+    def __init__(self, message: str, *, may_be_the_items: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_the_items = may_be_the_items
 
 
 class QuotaExhaustedError(FatalError):
@@ -118,7 +132,11 @@ class OutageError(FatalError):
 
 
 class CallFailedError(FatalError):
-    """One call failed again and again while others were answered."""
+    """One reflection failed again and again while others were answered."""
+
+
+class TooManyNotJudgedError(FatalError):
+    """More items than are allowed were not judged while others were; the message names them and their causes."""
 
 
 class WorkersFailedError(FatalError):

@@ -14,6 +14,8 @@ from judge_serve.judging.parsing import Reading, parse_reply, read_expected, sto
 from judge_serve.judging.retrying import RetryPolicy, complete_with_retry
 from judge_serve.judging.votes import combine
 
+_MAX_CAUSE_CHARS = 500
+
 
 async def judge_pair(call: JudgeCall, engine: Engine, *, retry: RetryPolicy | None = None) -> Judgment:
     """Carry out one judge call; votes are left to `judge_item`.
@@ -47,6 +49,26 @@ async def judge_item(call: JudgeCall, engine: Engine, *, retry: RetryPolicy | No
         raise failed.exceptions[0] from failed  # as a single call would
     judgments = [sample.result() for sample in samples]
     return combine(judgments, votes.combine, call.judge.task.scale, call.occurrence)
+
+
+def not_judged(call: JudgeCall, cause: str) -> Judgment:
+    """The judgment of a call that was not judged, because of what happened to it alone."""
+    judge, item, occurrence = call
+    return Judgment(
+        query_id=item.query_id,
+        doc_id=item.doc_id,
+        rating=None,
+        expected_rating=None,
+        explanation=None,
+        invalid_reason=None,
+        raw_reply="",
+        finish_reason="",
+        program=judge.program.digest,
+        model=judge.model.name,
+        mode=judge.mode,
+        occurrence=occurrence,
+        cause=storable(" ".join(cause.split())[:_MAX_CAUSE_CHARS]) or "no reason given",
+    )
 
 
 def _read(judge: Judge, reply: EngineReply) -> Reading:

@@ -1,4 +1,4 @@
-"""A judgment: the record of one judge call, holding a rating or the reason why there is none."""
+"""A judgment: the record of one judge call, holding a rating, or why the reply has none, or why nobody replied."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class InvalidReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """One judge call: exactly one of `rating` and `invalid_reason` is set.
+    """One judge call: exactly one of `rating`, `invalid_reason` and `cause` is set.
 
     Attributes:
+        invalid_reason: why the model's reply holds no rating.
         expected_rating: fractional rating, in mode `expected` and after a release's calibration.
         program: digest of the program that was judged with.
         occurrence: number of this repetition within a study.
@@ -45,6 +46,8 @@ class Judgment:
             to one; None in other modes and for judgments recorded without it. Engines that allow nothing but the digits
             (vLLM, which masks before it takes probabilities) always say 1: there it tells nothing of what the model
             would have said.
+        cause: why this call was not judged, though the engine answers others; it is part of no figure, is recorded
+            nowhere, and is asked again.
     """
 
     query_id: str
@@ -64,6 +67,7 @@ class Judgment:
     latency_s: float = 0.0
     cached: bool = False
     digit_mass: float | None = None
+    cause: str | None = None
 
     def __reduce__(self) -> tuple[type[Judgment], tuple[Any, ...]]:
         """Sent to other processes as its fields in order: half the time of what a dataclass does by itself."""
@@ -73,6 +77,11 @@ class Judgment:
     def is_valid(self) -> bool:
         """Whether the judgment holds a rating."""
         return self.rating is not None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a model replied at all, be it unreadably."""
+        return self.cause is None
 
     @property
     def value(self) -> float | None:

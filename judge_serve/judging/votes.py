@@ -44,8 +44,11 @@ def sample_numbers(votes: Votes | None, occurrence: int = 0) -> range:
 def combine(samples: Sequence[Judgment], how: Combine, scale: Scale, occurrence: int = 0) -> Judgment:
     """One judgment of several of the same item and judge.
 
-    It is valid if at least half of the samples are, and otherwise invalid for the most frequent of their reasons (the
-    one that came first, of equally frequent ones). Invalid samples have no say in the rating. Of equally frequent
+    Samples that were not judged are left out; it is judged if at least half of the samples were, and otherwise not, for
+    the first of their causes.
+
+    It is valid if at least half of the judged samples are, and otherwise invalid for the most frequent of their reasons
+    (the one that came first, of equally frequent ones). Invalid samples have no say in the rating. Of equally frequent
     ratings the one nearest to their mean is taken, the lower one of two. Reply and explanation are those of the first
     sample nearest to the combined rating, or with the combined reason. Tokens are summed, the latency is the longest.
 
@@ -57,6 +60,11 @@ def combine(samples: Sequence[Judgment], how: Combine, scale: Scale, occurrence:
     """
     if not samples:
         raise ValueError("no samples: nothing to combine")
+    judged = [sample for sample in samples if sample.is_judged]
+    if 2 * len(judged) < len(samples):
+        missing = next(sample for sample in samples if not sample.is_judged)
+        return _combined(missing, samples, occurrence)
+    samples = judged
     valid = [sample for sample in samples if sample.is_valid]
     if 2 * len(valid) < len(samples):
         reasons = Counter(sample.invalid_reason for sample in samples if not sample.is_valid)
@@ -68,11 +76,14 @@ def combine(samples: Sequence[Judgment], how: Combine, scale: Scale, occurrence:
         target = rating if expected_rating is None else expected_rating
         shown = min(valid, key=lambda sample: abs(_value_of(sample) - target))
         reason = None
+    shown = replace(shown, rating=rating, expected_rating=expected_rating, invalid_reason=reason)
+    return _combined(shown, samples, occurrence)
+
+
+def _combined(shown: Judgment, samples: Sequence[Judgment], occurrence: int) -> Judgment:
+    """A judgment as that of all samples: with what they cost together."""
     return replace(
         shown,
-        rating=rating,
-        expected_rating=expected_rating,
-        invalid_reason=reason,
         occurrence=occurrence,
         prompt_tokens=sum(sample.prompt_tokens for sample in samples),
         completion_tokens=sum(sample.completion_tokens for sample in samples),

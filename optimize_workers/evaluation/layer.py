@@ -1,7 +1,8 @@
 """What judges is a stack of layers with one method, as HTTP clients stack transports.
 
 A stack ends in a pool (`workers.WorkerPool` in every path that a user runs) and holds of these what its owner wants,
-each around the one before: `recorded.Recorded` (the ledger), `budgeted.Budgeted`, `watched.Watched`, `voted.Voted`.
+each around the one before: `recorded.Recorded` (the ledger), `watched.Watched`, `tolerated.Tolerated`,
+`budgeted.Budgeted`, `voted.Voted`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Layer(Protocol):
     """Whoever carries out judge calls; any number of threads may ask at once."""
 
     def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
-        """Judgments in the order of the calls.
+        """Judgments in the order of the calls; one that holds a `cause` says that its call alone was not judged.
 
         `on_done` is told each judgment once, with its place among the calls, as it arrives, in the calling thread;
         now and then it is told nothing, while nothing arrives.

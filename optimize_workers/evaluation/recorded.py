@@ -60,7 +60,7 @@ class Recorded:
             for place, judgment in zip(arrived, fresh, strict=True):
                 judgments[place] = judgment
                 for repeat in repeats.get(place, ()):
-                    judgments[repeat] = _as_of(calls[repeat], replace(judgment, cached=True))
+                    judgments[repeat] = _as_of(calls[repeat], replace(judgment, cached=judgment.is_judged))
             _tell(on_done, [one for place in arrived for one in (place, *repeats.get(place, ()))], judgments)
 
         if asked:
@@ -78,7 +78,8 @@ class Recorded:
     def _record(self, keyed: Sequence[tuple[JudgeCall, bytes]], judgments: Sequence[Judgment]) -> None:
         by_revision: dict[str, list[tuple[bytes, Judgment]]] = {}
         for (call, key), judgment in zip(keyed, judgments, strict=True):
-            by_revision.setdefault(call.judge.model.revision, []).append((key, judgment))
+            if judgment.is_judged:  # else it is asked again
+                by_revision.setdefault(call.judge.model.revision, []).append((key, judgment))
         for revision, entries in by_revision.items():
             self._store.add(entries, revision=revision)
 

@@ -30,10 +30,11 @@ from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judge_pair import judge_pair
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.retrying import RetryPolicy
-from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, CallId, Dispatcher, WaitingCallers, Wave
+from optimize_workers.evaluation.dispatch import LOOK_EVERY_S, Dispatcher
 from optimize_workers.evaluation.kept_warnings import KeptWarnings
 from optimize_workers.evaluation.layer import OnDone
 from optimize_workers.evaluation.pacing import Pace, PacedEngine
+from optimize_workers.evaluation.waves import CallId, WaitingCallers, Wave
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,23 @@ HEARTBEAT_S = 5.0  # silence after which progress is shown all the same
 LINGER_S = 0.02  # an exchange waits this long for more judgments while some are under way
 MIN_AHEAD, MAX_AHEAD = 2, 1_024  # calls that wait in a worker for a free slot
 OnWait = Callable[[str], None]
-Outcome = Judgment | Exception
+
+
+class Sent(NamedTuple):
+    """What a worker is sent: calls, and what is left of the deadline of those that spent some of it before."""
+
+    calls: list[tuple[CallId, JudgeCall]]
+    left_s: dict[CallId, float]
+
+
+class Failed(NamedTuple):
+    """A call that was not answered: why, and how long the worker was at it."""
+
+    error: Exception
+    spent_s: float
+
+
+Outcome = Judgment | Failed
 
 
 class Exchanged(NamedTuple):
@@ -66,6 +83,7 @@ class JudgeWorker:
         self._engine: PacedEngine | None = None
         self._life = os.urandom(8).hex()  # a restarted worker has forgotten what it held
         self._waiting: deque[tuple[CallId, JudgeCall]] = deque()
+        self._left_s: dict[CallId, float] = {}
         self._busy: dict[asyncio.Task[None], int | None] = {}  # slots at work, by wave
         self._finished: list[tuple[CallId, Outcome]] = []
         self._news = asyncio.Event()
@@ -77,12 +95,14 @@ class JudgeWorker:
         """Take calls, wait until something is finished, return it.
 
         Args:
-            packed: what to judge, `list[tuple[CallId, JudgeCall]]`; those of one judge share one object, sent once.
+            packed: what to judge, `Sent`; calls of one judge share one object, sent once.
             wait_s: bound of the wait; a later exchange ends it as well.
 
         Returns: `Exchanged`, packed.
         """
-        self._waiting.extend(pickle.loads(packed))
+        calls, left_s = pickle.loads(packed)
+        self._waiting.extend(calls)
+        self._left_s |= left_s
         self._fill_slots()
         self._last_exchange += 1
         mine = self._last_exchange
@@ -124,15 +144,20 @@ class JudgeWorker:
             id, call = self._waiting.popleft()
             self._busy[me] = id.wave
             outcome: Outcome
+            started = monotonic()
             try:
                 if self._engine is None:
                     self._engine = PacedEngine(self._connect(), self._pace)
-                outcome = await judge_pair(call, self._engine, retry=self._retry)
-            except Exception as error:  # an actor's boundary: the caller raises it
-                outcome = _portable(error)
+                outcome = await judge_pair(call, self._engine, retry=self._retry_of(id))
+            except Exception as error:  # an actor's boundary: the dispatcher decides
+                outcome = Failed(_portable(error), monotonic() - started)
             self._finished.append((id, outcome))
             self._news.set()
             self._fill_slots()  # the pace may allow more by now
+
+    def _retry_of(self, id: CallId) -> RetryPolicy:
+        left_s = self._left_s.pop(id, None)
+        return self._retry if left_s is None else self._retry.model_copy(update={"deadline_s": left_s})
 
 
 class _Worker:
@@ -208,8 +233,8 @@ class WorkerPool:
         """See `Layer.judge`; calls of one judge are sent together, so that the engine's prefix cache works.
 
         Raises:
-            EngineError: the engine refused a call, or gave no answer for longer than the policy allows; what is
-                under way is dropped.
+            EngineError: the engine takes no calls, or gave no answer for longer than the policy allows; what is
+                under way is dropped. A call that alone is not answered is told as a judgment that says so.
         """
         if not calls:
             return []
@@ -283,7 +308,8 @@ class WorkerPool:
         for id in calls:
             worker.assigned[id] = self._dispatcher.num_judged
         worker.num_exchanges += 1
-        sent = [(id, self._dispatcher.waves[id.wave].calls[id.place]) for id in calls]
+        dispatcher = self._dispatcher
+        sent = Sent([(id, dispatcher.call_of(id)) for id in calls], dispatcher.left_s_of(calls))
         future: Future[Any] = worker.actor.exchange.remote(_packed(sent), HEARTBEAT_S).future()
         future.add_done_callback(lambda done: self._events.put(partial(self._returned, worker, done)))
 
@@ -317,7 +343,7 @@ class WorkerPool:
         for call, outcome in arrived:
             sent_at = worker.assigned.pop(call)
             if not isinstance(outcome, Judgment):
-                self._dispatcher.failed(call, outcome, sent_at)
+                self._dispatcher.failed(call, outcome.error, sent_at, outcome.spent_s)
         worker.ahead = min(max(2 * len(arrived), int(0.8 * worker.ahead), MIN_AHEAD), MAX_AHEAD)
 
     def _lose(self, worker: _Worker, reason: str) -> None:
@@ -350,7 +376,7 @@ def _last_line(error: Exception) -> str:
     return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
 
 
-def _packed(value: list[tuple[CallId, JudgeCall]] | Exchanged) -> bytes:
+def _packed(value: Sent | Exchanged) -> bytes:
     """An exchange on its way to or from a worker; Ray's own pickling asks a Python function about each object."""
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 

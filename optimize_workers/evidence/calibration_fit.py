@@ -21,6 +21,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.reliability import Reliability, equal_count_bins, reliability, reliability_as_dict
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.resampling import FloatArray
 
 MIN_PAIRS = 20  # readable pairs under which nothing is fitted
@@ -117,6 +118,7 @@ def fit_calibration(
     others = {example.split for example in examples} - {"train"}
     if others:
         raise ValueError(f"a calibration is fitted on split 'train' only, got examples of {', '.join(sorted(others))}")
+    examples, (judgments,) = judged_by_all(examples, judgments)
     pairs = _readable(judgments, examples)
     scale = judge.task.scale
     reason = _why_not(pairs, len(judgments))

@@ -62,13 +62,19 @@ def human_ceiling(
 ) -> HumanCeiling | None:
     """How people do on the pairs with two or more raters, and judges on the same pairs; None without such pairs.
 
+    Pairs that one of the judges did not judge are left out.
+
     Args:
         examples: of a split.
         scale: of the ratings.
         judged: by name of a judge, its judgments of the examples in the same order.
         seed: of the interval.
     """
-    places = [place for place, example in enumerate(examples) if len(example.gold_ratings) >= MIN_RATERS]
+    places = [
+        place
+        for place, example in enumerate(examples)
+        if len(example.gold_ratings) >= MIN_RATERS and all(own[place].is_judged for own in judged.values())
+    ]
     if not places:
         return None
     pairs = [examples[place] for place in places]

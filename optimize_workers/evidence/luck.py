@@ -64,7 +64,8 @@ def selection_luck(
     if chosen is None or chosen not in judged:
         return None
     losses = 100.0 * (1.0 - np.array([trial.scores for trial in judged]))
-    found = optimism_of_the_best(losses, [example.item.query_id for example in examples])
+    places = np.flatnonzero(~np.isnan(losses).any(axis=0))  # of what all of them were judged on
+    found = optimism_of_the_best(losses[:, places], [examples[place].item.query_id for place in places])
     as_seen, alone = found or (None, None)
     return SelectionLuck(len(judged), 100.0 * (1.0 - chosen.score), as_seen, alone, test_nmse)
 

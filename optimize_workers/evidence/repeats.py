@@ -15,6 +15,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from judge_serve.judging.votes import Combine, combine
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.resampling import FloatArray, Interval, mean_interval
 
@@ -78,7 +79,7 @@ class Repeats(NamedTuple):
 def measure_repeats(
     rounds: Sequence[Sequence[Judgment]], examples: Sequence[Example], scale: Scale, answer: Answer = lambda j: j
 ) -> Repeats:
-    """What repeated judgments say of a judge.
+    """What repeated judgments say of a judge, on the examples that were judged each time.
 
     Args:
         rounds: two or more; the judgments of all examples of one repeat each, in the order of the examples.
@@ -92,6 +93,7 @@ def measure_repeats(
         raise ValueError(f"noise needs two repeats and an example, got {len(rounds)} and {len(examples)}")
     if any(len(one) != len(examples) for one in rounds):
         raise ValueError(f"{[len(one) for one in rounds]} judgments for {len(examples)} examples")
+    examples, rounds = judged_by_all(examples, *rounds)
     of_pairs = list(zip(*rounds, strict=True))
     groups = [example.item.query_id for example in examples]
     gold = gold_of(examples)

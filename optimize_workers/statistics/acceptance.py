@@ -16,6 +16,7 @@ import numpy.typing as npt
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.racing import paired_gains
 
@@ -39,7 +40,10 @@ def chance_of_no_gain(
 
     Returns: in (0, 1]; at or under the level the candidate is better, or not worse by the margin.
     """
-    queries = [example.item.query_id for example in examples]
+    is_scored = ~np.isnan(np.asarray(scores, np.float64) - np.asarray(reference, np.float64))
+    queries = [example.item.query_id for example, is_pair in zip(examples, is_scored, strict=True) if is_pair]
+    if not queries:
+        return 1.0
     _, query_of = np.unique(queries, return_inverse=True)
     sums = np.bincount(query_of, weights=paired_gains(scores, reference) + margin)
     is_as_large = _signs(len(sums)) @ sums >= sums.sum() - 1e-9
@@ -51,10 +55,12 @@ def chance_of_no_fall(candidate: Sequence[Judgment], reference: Sequence[Judgmen
 
     How often as many examples or more would become unreadable, of those that only one of both could be read of, if
     each were as likely to become readable. Queries are not held together: a floor had better be broken too early.
+    What one of both was not judged on is left out.
 
     Returns: in (0, 1]; 1 where none became unreadable.
     """
-    pairs = [(one.is_valid, other.is_valid) for one, other in zip(candidate, reference, strict=True)]
+    judged = [pair for pair in zip(candidate, reference, strict=True) if all(one.is_judged for one in pair)]
+    pairs = [(one.is_valid, other.is_valid) for one, other in judged]
     lost, regained = pairs.count((False, True)), pairs.count((True, False))
     total = lost + regained
     return sum(comb(total, count) for count in range(lost, total + 1)) / (1 << total)
@@ -78,7 +84,7 @@ def broken_floor(
     min_validity: float,
     grade_margin: float,
 ) -> str | None:
-    """Which floor a candidate breaks, if it breaks one.
+    """Which floor a candidate breaks, if it breaks one, on the examples that both were judged on.
 
     Args:
         candidate: judgments of the examples.
@@ -88,6 +94,7 @@ def broken_floor(
         min_validity: share of readable replies that it must have.
         grade_margin: NMSE points that the mean loss of a grade may rise above the baseline's, where both are readable.
     """
+    examples, (candidate, baseline) = judged_by_all(examples, candidate, baseline)
     validity = float(np.mean([judgment.is_valid for judgment in candidate]))
     if validity < min_validity:
         return f"validity {validity:.2f} is under {min_validity}"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.resampling import Estimate, FloatArray, Groups, Interval, estimate_of, mean_estimates
 
@@ -87,10 +88,11 @@ class Differences(NamedTuple):
 def compare(
     first: Sequence[Judgment], second: Sequence[Judgment], examples: Sequence[Example], scale: Scale, seed: int = 0
 ) -> Comparison:
-    """Compare judgments of two judges on the same examples in the same order.
+    """Compare judgments of two judges on the same examples in the same order, on those that both judged.
 
-    Raises: ValueError if lengths differ or there are none.
+    Raises: ValueError if lengths differ or there are none; see `judged_by_all`.
     """
+    examples, (first, second) = judged_by_all(examples, first, second)
     gold = gold_of(examples)
     difference = losses(second, gold, scale) - losses(first, gold, scale)
     (found,) = mean_estimates(difference[None, :], _queries(examples, seed), [NMSE_RANGE])
@@ -103,10 +105,11 @@ def compare(
 def compare_fully(
     first: Sequence[Judgment], second: Sequence[Judgment], examples: Sequence[Example], scale: Scale, seed: int = 0
 ) -> Differences:
-    """Compare every figure of two judges on the same examples in the same order.
+    """Compare every figure of two judges on the same examples in the same order, on those that both judged.
 
-    Raises: ValueError if lengths differ or there are none.
+    Raises: ValueError if lengths differ or there are none; see `judged_by_all`.
     """
+    examples, (first, second) = judged_by_all(examples, first, second)
     gold, groups = gold_of(examples), _queries(examples, seed)
     loss = np.stack([losses(first, gold, scale), losses(second, gold, scale)])
     is_valid = np.array([[judgment.is_valid for judgment in judge] for judge in (first, second)], dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.resampling import FloatArray, Interval, mean_interval
 
 INVALID_LOSS = 100.0
@@ -35,6 +37,7 @@ class Figures:
         exact, within_one: shares of valid judgments.
         nmse_ci95: bootstrap interval of `nmse`, resampled by query; 0 to 100 where queries are too few for one.
         mean_digit_mass: of the judgments that have one, see `Judgment.digit_mass`; left out of the JSON where none has.
+        not_judged: further examples that were not judged; they are part of no other figure.
     """
 
     n: int
@@ -55,6 +58,7 @@ class Figures:
     confusion: list[list[int]]
     rating_counts: dict[str, int]
     mean_digit_mass: float | None = None
+    not_judged: int = 0
 
     @property
     def largest_rating_share(self) -> float:
@@ -65,6 +69,11 @@ class Figures:
     def validity(self) -> float:
         """Share of judgments that hold a rating."""
         return self.valid / self.n
+
+    @property
+    def share_valid_of_all(self) -> float:
+        """The same with what was not judged counted as invalid."""
+        return self.valid / (self.n + self.not_judged)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form, with `validity` and `largest_rating_share`."""
@@ -81,14 +90,22 @@ class Figures:
 
 
 def example_score(judgment: Judgment, example: Example, scale: Scale) -> float:
-    """What optimizers maximise: 1 - (gap / widest gap)^2, 0 if invalid; its mean is 1 - NMSE / 100."""
+    """What optimizers maximise: 1 - (gap / widest gap)^2, 0 if invalid; its mean is 1 - NMSE / 100.
+
+    NaN where nothing was judged: there is no score.
+    """
+    if not judgment.is_judged:
+        return math.nan
     if judgment.value is None:
         return 0.0
     return float(1.0 - ((judgment.value - example.gold_rating) / scale.width) ** 2)
 
 
 def losses(judgments: Sequence[Judgment], gold_ratings: FloatArray, scale: Scale) -> FloatArray:
-    """Loss of each judgment in [0, 100]: squared error over the worst one, invalid 100; shape (n,)."""
+    """Loss of each judgment in [0, 100]: squared error over the worst one, invalid 100; shape (n,).
+
+    Raises: ValueError if lengths differ, there are none, or one was not judged, see `judged_pairs`.
+    """
     _check_lengths(judgments, gold_ratings)
     values = np.array([np.nan if j.value is None else j.value for j in judgments], dtype=np.float64)
     squared = 100.0 * ((values - gold_ratings) / scale.width) ** 2
@@ -109,8 +126,10 @@ def nmse(judgments: Sequence[Judgment], gold_ratings: FloatArray, scale: Scale) 
 def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: Scale, seed: int = 0) -> Figures:
     """All figures of one judge; judgments and examples in the same order.
 
-    Raises: ValueError if lengths differ or there are none.
+    Raises: ValueError if lengths differ or there are none; see `judged_by_all`.
     """
+    num_all = len(examples)
+    examples, (judgments,) = judged_by_all(examples, judgments)
     gold = gold_of(examples)
     loss = losses(judgments, gold, scale)
     is_valid = np.array([j.is_valid for j in judgments])
@@ -146,6 +165,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         confusion=confusion.tolist(),
         rating_counts={str(r): int(n) for r, n in zip(scale.ratings, confusion.sum(axis=0), strict=True)},
         mean_digit_mass=float(np.mean(digit_masses)) if digit_masses else None,
+        not_judged=num_all - len(examples),
     )
 
 
@@ -164,8 +184,9 @@ def skill_interval(
 
     None where people gave one rating, or where the queries are too few for an interval.
 
-    Raises: ValueError if lengths differ or there are none.
+    Raises: ValueError if lengths differ or there are none; see `judged_by_all`.
     """
+    examples, (judgments,) = judged_by_all(examples, judgments)
     gold = gold_of(examples)
     constant = constant_losses(gold, scale)
     gained = constant - losses(judgments, gold, scale)
@@ -202,3 +223,5 @@ def _check_lengths(judgments: Sequence[Judgment], gold_ratings: FloatArray) -> N
         raise ValueError(f"{len(judgments)} judgments for {len(gold_ratings)} human ratings")
     if not judgments:
         raise ValueError("no judgments: the figures of nothing are undefined")
+    if not all(judgment.is_judged for judgment in judgments):
+        raise ValueError("an example that was not judged has no loss; leave it out by judged_by_all")

@@ -13,6 +13,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from optimize_workers.statistics.judged_pairs import both_scored
+
 DROP_BELOW = 0.3  # chance to be ahead in the end under which a candidate is dropped
 STAGES = (0.3, 1.0)  # shares of the validation examples after which is looked
 MAX_GAIN = 0.25  # what a rating loses that is off by two
@@ -29,10 +31,11 @@ def paired_gains(scores: Sequence[float], reference: Sequence[float]) -> npt.NDA
     """Differences of two programs' scores on the same examples, each bounded by `MAX_GAIN` either way.
 
     A single unreadable reply moves a score by up to 1, ten times what a better instruction does; unbounded, the one
-    in a hundred that any model writes decides most races.
+    in a hundred that any model writes decides most races. Examples that one of them was not judged on say nothing and
+    are left out; where that leaves none, the one difference is 0.
     """
-    differences = np.asarray(scores, np.float64) - np.asarray(reference, np.float64)
-    return np.clip(differences, -MAX_GAIN, MAX_GAIN)
+    first, second = both_scored(scores, reference)
+    return np.clip(first - second, -MAX_GAIN, MAX_GAIN) if len(first) else np.zeros(1)
 
 
 def chance_to_win(scores: Sequence[float], reference: Sequence[float], num_all: int) -> float:
@@ -47,6 +50,7 @@ def chance_to_win(scores: Sequence[float], reference: Sequence[float], num_all: 
     """
     differences = paired_gains(scores, reference)
     n, mean = len(differences), float(np.mean(differences))
+    num_all -= len(scores) - n  # what was not judged does not come any more
     spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
     # what is to come varies around a mean that is known from n examples only
     error = spread * (num_all - n) / num_all * math.sqrt(1 / n + 1 / max(1, num_all - n))

@@ -253,7 +253,7 @@ def test_a_pool_of_one_worker_survives_its_death(pool, tmp_path):
 
 
 def test_calls_that_kill_every_worker_raise_in_the_end(pool):
-    with pytest.raises(WorkersFailedError, match=r"workers died \d+ times on the same judge calls"):
+    with pytest.raises(WorkersFailedError, match="workers died again and again, whatever they judged"):
         pool(die_always).judge(calls(examples=EXAMPLES[:4]))
 
 

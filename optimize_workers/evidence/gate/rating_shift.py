@@ -20,7 +20,7 @@ class RatingShift(NamedTuple):
     """What perturbing did to a judge's ratings.
 
     Attributes:
-        n: perturbed pairs.
+        n: perturbed pairs that were judged.
         invalid: of them, those with an unreadable reply.
         compared: of them, those of which both replies could be read; the figures are over these.
         mean_shift: rating of the perturbed pair minus rating of the original, in rating units.
@@ -75,7 +75,7 @@ def rating_shifts(
 def _rating_shift(
     kind: Kind, pairs: Sequence[Perturbed], judge: Rerated, examples: Sequence[Example], other: Rerated | None
 ) -> RatingShift:
-    members = [number for number, pair in enumerate(pairs) if pair.kind is kind]
+    members = [number for number, pair in enumerate(pairs) if pair.kind is kind and judge.perturbed[number].is_judged]
     queries = np.array([examples[pairs[number].place].item.query_id for number in members])
     expected = EXPECTED[kind]
     moves = _moves(members, pairs, judge)

@@ -18,9 +18,9 @@ def examples(evidence: GateEvidence, limits: GateConfig) -> Rule:
 
 
 def validity(evidence: GateEvidence, limits: GateConfig) -> Rule:
-    """Enough replies can be read."""
+    """Enough replies can be read; what was not judged counts as unreadable."""
     figures = evidence.figures
-    share = figures.valid / figures.n if figures.n else None
+    share = figures.share_valid_of_all if figures.n else None
     shown = "undefined" if share is None else f"{share:.3f}"
     return at_least("validity", share, limits.min_validity, f"validity {shown} is below {limits.min_validity}")
 

@@ -11,6 +11,7 @@ from optimize_workers.evidence.gate.config import GateConfig
 from optimize_workers.evidence.gate.evidence import GateEvidence, HeldOut
 from optimize_workers.evidence.gate.rule import Rule, RuleStatus, at_least, at_most, more_than, not_checked
 from optimize_workers.statistics.comparison import Comparison, compare
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import constant_losses, gold_of, losses, skill_interval
 from optimize_workers.statistics.resampling import MIN_GROUPS
 
@@ -22,7 +23,8 @@ def queries(evidence: GateEvidence, limits: GateConfig) -> Rule:
     held_out, needed = evidence.held_out, limits.min_queries
     if held_out is None or not held_out.examples:
         return not_checked("queries", _why_none(held_out), needed)
-    items = [example.item for example in held_out.examples]
+    examples, _ = judged_by_all(held_out.examples, held_out.judgments)
+    items = [example.item for example in examples]
     # data may number one query's rows as queries of their own
     found = min(len({item.query_id for item in items}), len({item.query for item in items}))
     return at_least("queries", found, needed, f"only {found} queries, at least {needed} are needed")
@@ -51,7 +53,8 @@ def grades(evidence: GateEvidence, limits: GateConfig) -> Rule:
     held_out, limit = evidence.held_out, limits.max_grade_nmse
     if held_out is None or not held_out.examples:
         return not_checked("grades", _why_none(held_out), limit)
-    found = _grades_of(held_out, limits.min_of_grade)
+    examples, (judgments,) = judged_by_all(held_out.examples, held_out.judgments)
+    found = _grades_of(HeldOut(examples, judgments, None, held_out.scale), limits.min_of_grade)
     if not found:
         return not_checked("grades", _no_grade(limits), limit)
     reason = "; ".join(
@@ -74,6 +77,8 @@ def grades_difference(evidence: GateEvidence, limits: GateConfig) -> Rule:
         return not_checked(name, _why_none(held_out), limit)
     if held_out.reference is None:
         return not_checked(name, f"there is nothing to compare with: {against}", limit)
+    examples, (judgments, reference) = judged_by_all(held_out.examples, held_out.judgments, held_out.reference)
+    held_out = HeldOut(examples, judgments, reference, held_out.scale)
     found = _grades_of(held_out, limits.min_of_grade)
     if not found:
         return not_checked(name, _no_grade(limits), limit)
@@ -100,9 +105,10 @@ def rating_distance(evidence: GateEvidence, limits: GateConfig) -> Rule:
     # imported here: it takes a second, and the limits alone are wanted by every command
     from scipy.stats import wasserstein_distance
 
-    gold = gold_of(held_out.examples)
-    values = [judgment.value for judgment in held_out.judgments if judgment.value is not None]
-    is_valid = np.array([judgment.is_valid for judgment in held_out.judgments])
+    examples, (judgments,) = judged_by_all(held_out.examples, held_out.judgments)
+    gold = gold_of(examples)
+    values = [judgment.value for judgment in judgments if judgment.value is not None]
+    is_valid = np.array([judgment.is_valid for judgment in judgments])
     if not values:
         return not_checked(name, "no reply can be read")
     widest = float(np.abs(gold[is_valid] - np.median(gold[is_valid])).mean())  # of the best constant answer
@@ -126,7 +132,7 @@ class _Grade(NamedTuple):
 
 
 def _grades_of(held_out: HeldOut, min_of_grade: int) -> list[_Grade]:
-    """The human grades with enough examples."""
+    """The human grades with enough examples; all of them are judged."""
     gold = gold_of(held_out.examples)
     loss = losses(held_out.judgments, gold, held_out.scale)
     rounded = np.array([held_out.scale.nearest(rating) for rating in gold])

@@ -11,6 +11,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.library.selection import Change, Ground
 from optimize_workers.optimizers.bullets.judging import Chosen, SelectionJudging
 from optimize_workers.statistics.acceptance import broken_floor, chance_of_no_fall, chance_of_no_gain
+from optimize_workers.statistics.judged_pairs import both_scored
 from optimize_workers.statistics.racing import DROP_BELOW, chance_to_win, paired_gains, race_stages
 from optimize_workers.study import MIN_VALIDITY, Judged, Study
 
@@ -158,7 +159,8 @@ class Race:
             min_validity=MIN_VALIDITY,
             grade_margin=self._limits.grade_margin,
         )
-        if float(np.mean(judged.scores)) < float(np.mean(self.current.scores)):
+        scores, before = both_scored(judged.scores, self.current.scores)
+        if len(scores) and float(np.mean(scores)) < float(np.mean(before)):
             refused = "the mean loss on validation rises"  # it may where unreadable replies outweigh bounded gains
         for name, reference in (("the step before", self.current), ("the baseline", self._baseline)):
             p_value = chance_of_no_fall(judged.judgments, reference.judgments)

@@ -28,6 +28,7 @@ from optimize_workers.optimizers.bullets.pairs import PairSearch
 from optimize_workers.optimizers.bullets.race import Contender, Limits, Outcome, Race
 from optimize_workers.optimizers.bullets.screening import Effect, Observation, balanced_packs, fit_effects, observe
 from optimize_workers.statistics.comparison import compare
+from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses, nmse_interval
 from optimize_workers.statistics.racing import paired_gains
 from optimize_workers.study import Judged, Study, StudyResult
@@ -279,14 +280,15 @@ class _Search:
         before = self._race.current
         self._race.chosen, self._race.current = contender.chosen, judged
         compared = compare(before.judgments, judged.judgments, examples, scale)
-        loss = losses(judged.judgments, gold_of(examples), scale)
+        own, (judgments,) = judged_by_all(examples, judged.judgments)
+        loss = losses(judgments, gold_of(own), scale)
         self._steps.append(
             Step(
                 change=contender.change,
                 bullets=tuple(self._texts[number] for number in contender.changed),
                 program=self._judging.program(contender.chosen),
                 nmse=float(loss.mean()),
-                ci95=nmse_interval(loss, [example.item.query_id for example in examples]),
+                ci95=nmse_interval(loss, [example.item.query_id for example in own]),
                 delta_nmse=compared.delta_nmse,
                 delta_ci95=compared.ci95,
                 calls=self._study.budget.used,

@@ -12,6 +12,7 @@ from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import Promise
 from optimize_workers.guardrails import Refusal
+from optimize_workers.statistics.judged_pairs import shown_scores
 from optimize_workers.study import Judged
 
 
@@ -106,5 +107,8 @@ def origin_of(proposal: Proposal, parent: Judged, child: Judged | None) -> dict[
         "parents": [proposal.lesson.parent.digest],
         "section": proposal.section,
         "feedback": [example.item.doc_id for example in proposal.lesson.minibatch],
-        "minibatch_scores": {"parent": parent.scores, "child": child.scores if child else []},
+        "minibatch_scores": {
+            "parent": shown_scores(parent.scores),
+            "child": shown_scores(child.scores) if child else [],
+        },
     }

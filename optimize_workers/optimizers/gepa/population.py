@@ -9,6 +9,7 @@ import numpy as np
 from gepa.gepa_utils import select_program_candidate_from_pareto_front
 
 from judge_serve.judging.program import Program
+from optimize_workers.statistics.judged_pairs import mean_score
 
 BEST_SHARE = 0.5  # of the parents that are the best program so far; the others come from the per-example Pareto front
 
@@ -22,8 +23,8 @@ class Member:
 
     @property
     def mean(self) -> float:
-        """Mean score on the validation examples."""
-        return float(np.mean(self.scores))
+        """Mean score on the validation examples that it was judged on."""
+        return mean_score(self.scores)
 
 
 class Population:
@@ -45,7 +46,8 @@ class Population:
             return leading or self.best.program
         fronts: dict[int, set[int]] = {}
         for place in range(len(self.members[0].scores)):
-            column = [member.scores[place] for member in self.members]
+            # who was not judged on an example leads on it only where nobody was
+            column = [-1.0 if np.isnan(member.scores[place]) else member.scores[place] for member in self.members]
             fronts[place] = {number for number, score in enumerate(column) if score == max(column)}
         means = [member.mean for member in self.members]
         chosen: int = select_program_candidate_from_pareto_front(fronts, means, chance)

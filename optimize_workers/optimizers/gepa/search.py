@@ -160,7 +160,7 @@ class _Search:
     def _teach(self, lesson: Lesson) -> Judged:
         """In a thread: judge the parent; if it makes mistakes, the proposals go their ways."""
         judged = self._judge(lesson.parent, lesson.minibatch, lesson.promise)
-        if min(judged.scores) < 1.0:
+        if any(score < 1.0 for score in judged.scores):
             for proposal in lesson.proposals:
                 proposal.outcome = self._threads.submit(self._propose, proposal, judged)
         return judged

@@ -12,6 +12,7 @@ judged further depends on how it did so far, which would bias its model.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.optimizers.judging_once import JudgingOnce, Started
+from optimize_workers.statistics.judged_pairs import mean_score
 from optimize_workers.statistics.racing import DROP_BELOW, chance_to_win
 from optimize_workers.study import MIN_VALIDITY, Judged, Study, Trial
 
@@ -62,7 +64,10 @@ class SearchSize(NamedTuple):
 
 @dataclass
 class _Tried:
-    """What is known of a choice: judgments and scores by place of the validation example, means of its trials."""
+    """What is known of a choice: judgments and scores by place of the validation example, means of its trials.
+
+    A score is NaN where the example was not judged.
+    """
 
     program: Program
     judgments: dict[int, Judgment] = field(default_factory=dict)
@@ -72,7 +77,13 @@ class _Tried:
     @property
     def num_invalid(self) -> int:
         """Unreadable replies so far."""
-        return sum(not judgment.is_valid for judgment in self.judgments.values())
+        return sum(judgment.invalid_reason is not None for judgment in self.judgments.values())
+
+    @property
+    def mean(self) -> float:
+        """Mean score of what was judged so far."""
+        known = [score for score in self.scores.values() if not math.isnan(score)]
+        return sum(known) / len(known) if known else 0.0
 
 
 class _Attempt(NamedTuple):
@@ -138,7 +149,7 @@ class JointSearch:
         """Search, given the judgments of the baseline on all validation examples."""
         self._note(Choice(0, 0), range(len(self._validation)), baseline)
         self._full.add(Choice(0, 0))
-        self._tell_full(Choice(0, 0), float(np.mean(baseline.scores)))
+        self._tell_full(Choice(0, 0), mean_score(baseline.scores))
         while True:
             while len(self._queue) < self._size.ahead and self._may_ask():
                 self._ask()
@@ -259,7 +270,7 @@ class JointSearch:
             for choice, known in self._tried.items()
             if choice in self._full and (known.num_invalid <= self._max_invalid or choice == (0, 0))
         ]
-        return max(able, key=lambda choice: sum(self._tried[choice].scores.values()))
+        return max(able, key=lambda choice: self._tried[choice].mean)
 
     # --- taking note ---
 

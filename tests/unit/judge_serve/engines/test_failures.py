@@ -4,6 +4,7 @@ The bodies are what endpoints send, found in public reports.
 """
 
 import json
+import pickle
 import ssl
 
 import pytest
@@ -337,3 +338,23 @@ def test_a_request_without_an_answer_names_how_long_it_waited():
     error = no_answer_in(0.5, TimeoutError(), "endpoint x")
     assert type(error) is EngineTimeoutError
     assert str(error).startswith("endpoint x did not answer in 0.5 s (TimeoutError); check")
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "may_be"),
+    [
+        (401, "who are you", False),
+        (404, "no such model", False),
+        (301, "it points to elsewhere", False),
+        (403, "Forbidden", True),
+        (403, "<html>Sorry, you have been blocked</html>", True),
+        (405, "no", True),
+        (451, "no", True),
+    ],
+)
+def test_a_firewall_may_refuse_one_item_but_a_wrong_key_or_address_is_never_an_items_fault(status, detail, may_be):
+    error = status_failure(status, detail, "endpoint x")
+    assert type(error) is MisconfiguredError
+    assert error.may_be_the_items is may_be
+    assert pickle.loads(pickle.dumps(error)).may_be_the_items is may_be
+    assert error.with_advice("go on").may_be_the_items is may_be

@@ -4,38 +4,21 @@ import pytest
 
 from judge_serve.judging import RetryPolicy
 from judge_serve.judging.errors import (
-    CallFailedError,
     MisconfiguredError,
+    NoTokenProbabilitiesError,
     OutageError,
     PromptTooLongError,
+    QuotaExhaustedError,
     RateLimitedError,
-    UnreachableError,
     WorkersFailedError,
 )
 from judge_serve.judging.judge_call import JudgeCall
-from optimize_workers.evaluation.dispatch import (
-    FIRST_PROBE_S,
-    MAX_DEATHS,
-    MAX_FAILURES,
-    CallId,
-    Dispatcher,
-    WaitingCallers,
-    Wave,
-)
-from tests.builders import JUDGE, PROGRAM, make_examples, make_judgment
+from optimize_workers.evaluation.dispatch import CONTROL, FIRST_PROBE_S, MAX_DEATHS, MAX_FAILURES, Dispatcher
+from optimize_workers.evaluation.waves import CallId, WaitingCallers
+from tests.builders import JUDGE, PROGRAM, make_examples
+from tests.unit.optimize_workers.evaluation.dispatching import Clock, arrivals, error_of, fail, judge, open_wave
 
 OTHER = JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate it well."})})
-DOWN = UnreachableError("cannot reach the model")
-
-
-class Clock:
-    """Time that stands still until it is moved."""
-
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
@@ -46,34 +29,6 @@ def clock():
 @pytest.fixture
 def dispatcher(clock):
     return Dispatcher(RetryPolicy(max_outage_s=100.0, longest_wait_s=8.0), clock)
-
-
-def open_wave(dispatcher, number=1, size=4, judges=(JUDGE,)):
-    calls = [JudgeCall(judge, example.item) for example in make_examples(size) for judge in judges]
-    wave = Wave(number, calls)
-    dispatcher.open(wave)
-    return wave
-
-
-def fail(dispatcher, calls, error=DOWN):
-    for call in calls:
-        dispatcher.failed(call, error, judged_when_sent=dispatcher.num_judged)
-
-
-def judge(dispatcher, calls):
-    dispatcher.judged(calls, [make_judgment(3) for _ in calls])
-
-
-def arrivals(wave):
-    arrived = []
-    while not wave.arrivals.empty():
-        arrived.append(wave.arrivals.get())
-    return arrived
-
-
-def error_of(wave):
-    (arrived,) = [one for one in arrivals(wave) if one.error]
-    return arrived.error
 
 
 # --- turns ---
@@ -194,21 +149,6 @@ def test_an_answer_ends_the_outage(dispatcher, clock):
     assert len(dispatcher.take(10)) == 3
 
 
-def test_a_call_that_fails_while_others_are_answered_ends_its_wave_and_is_named(dispatcher, clock):
-    wave = open_wave(dispatcher, size=50)
-    poison = CallId(1, 0)
-    while not (ended := [arrived for arrived in arrivals(wave) if arrived.error]):
-        clock.now += 10.0
-        sent_at, taken = dispatcher.num_judged, dispatcher.take(5)
-        assert taken, "the poison was found before the others ran out"
-        if taken != [poison]:
-            judge(dispatcher, [call for call in taken if call != poison])
-        if poison in taken:
-            dispatcher.failed(poison, DOWN, sent_at)
-    assert isinstance(ended[0].error, CallFailedError)
-    assert "query_id 'train-q0', doc_id 'train-d0' failed 5 times while others were answered" in str(ended[0].error)
-
-
 def test_calls_that_fail_in_an_outage_are_not_blamed(dispatcher, clock):
     wave = open_wave(dispatcher, size=1)
     for _ in range(3 * MAX_FAILURES):
@@ -218,9 +158,15 @@ def test_calls_that_fail_in_an_outage_are_not_blamed(dispatcher, clock):
 
 
 @pytest.mark.parametrize(
-    "error", [MisconfiguredError("bad key"), PromptTooLongError("9000 tokens"), KeyError("our own bug")]
+    "error",
+    [
+        MisconfiguredError("bad key"),
+        QuotaExhaustedError("no credit"),
+        NoTokenProbabilitiesError("none"),
+        PromptTooLongError("9000 tokens"),
+    ],
 )
-def test_an_error_that_no_retry_mends_ends_the_wave_at_once(dispatcher, error):
+def test_an_error_that_no_item_is_to_blame_for_ends_the_wave_at_once(dispatcher, error):
     wave = open_wave(dispatcher)
     others = open_wave(dispatcher, 2)
     dispatcher.failed(CallId(1, 0), error, 0)
@@ -273,13 +219,13 @@ def test_deaths_between_which_the_wave_goes_on_are_not_held_against_a_call(dispa
     assert not any(arrived.error for arrived in arrivals(wave))
 
 
-def test_calls_that_kill_workers_end_their_wave(dispatcher):
-    wave = open_wave(dispatcher, size=1)
-    for _ in range(MAX_DEATHS + 1):
-        dispatcher.lost(dispatcher.take(1))
-    error = error_of(wave)
-    assert isinstance(error, WorkersFailedError)
-    assert str(error) == "workers died 4 times on the same judge calls"
+def test_calls_that_kill_workers_go_alone(dispatcher):
+    open_wave(dispatcher, size=3)
+    for _ in range(2):
+        dispatcher.lost(dispatcher.take(3))
+    assert dispatcher.take(3) == [CONTROL]
+    judge(dispatcher, [CONTROL])
+    assert [dispatcher.take(3), dispatcher.take(3)] == [[CallId(1, 0)], []]
 
 
 # --- who waits when the pool ends ---
