@@ -27,6 +27,7 @@ from judge_serve.judging.errors import (
     EngineTimeoutError,
     MalformedAnswerError,
     MisconfiguredError,
+    OverloadedError,
     PromptTooLongError,
     RateLimitedError,
     ServerError,
@@ -57,7 +58,7 @@ class Scripted(Arrangement):
             (400, FLAGGED): ContentRefusedError("flagged"),
             (401, "who are you"): MisconfiguredError("no"),
             (429, "slow down"): RateLimitedError("slow down"),
-            (503, "overloaded"): ServerError("busy"),
+            (503, "overloaded"): OverloadedError("busy"),
         }
         answer = outcome if isinstance(outcome, EngineReply) else answers[outcome]
         self.made = ScriptedEngine(lambda _request: answer, model="judge-model")
@@ -198,8 +199,8 @@ def test_a_prompt_that_does_not_fit_is_said_so(arranged):
         complete(arranged.engine((400, TOO_LONG)))
 
 
-def test_an_overloaded_model_is_a_failure_at_its_side(arranged):
-    with pytest.raises(ServerError):
+def test_an_overloaded_model_is_said_so(arranged):
+    with pytest.raises(OverloadedError):
         complete(arranged.engine((503, "overloaded")))
 
 

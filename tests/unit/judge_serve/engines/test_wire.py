@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from judge_serve.engines.wire import from_chat_body, to_chat_body
 from judge_serve.judging import EngineReply, EngineRequest
-from judge_serve.judging.errors import EngineError, MalformedAnswerError, ServerError
+from judge_serve.judging.errors import EngineError, MalformedAnswerError, OverloadedError
 
 MESSAGES = ({"role": "system", "content": "s"}, {"role": "user", "content": "u"})
 SCHEMA = {"type": "object"}
@@ -197,7 +197,7 @@ def test_no_content_at_the_bound_of_tokens_is_a_reply_that_was_cut_off():
     ],
 )
 def test_an_error_in_a_success_is_that_error(body):
-    with pytest.raises(ServerError, match="upstream overloaded"):
+    with pytest.raises(OverloadedError, match="upstream overloaded"):
         from_chat_body(body, "x")
 
 
