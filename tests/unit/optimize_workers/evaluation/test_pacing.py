@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from judge_serve.judging import EngineReply, EngineRequest, Item, JudgeCall, RetryPolicy
+from judge_serve.judging import EngineReply, EngineRequest, Item, JudgeCall, Judgment, RetryPolicy
 from judge_serve.judging.errors import EngineTimeoutError, OverloadedError, RateLimitedError, TransientError
 from optimize_workers.evaluation.dispatch import CallId
 from optimize_workers.evaluation.pacing import Pace
@@ -74,7 +74,7 @@ def judge_all(make, num_calls, *, most=64, least=4, num_workers=1, retry=RetryPo
 
         while waiting or any(worker._waiting or worker._busy for worker in workers):
             for worker in workers:
-                failed += sum(isinstance(outcome, Exception) for _, outcome in worker._finished)
+                failed += sum(not isinstance(outcome, Judgment) for _, outcome in worker._finished)
                 worker._finished.clear()
                 feed(worker)
             await asyncio.sleep(0.05)
