@@ -17,7 +17,7 @@ from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine
 from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge import ModelIdentity
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.serving.embedded_model import embedded_model_revision
 
 KEY_VARIABLE = "RELEVANCE_JUDGE_MODEL_KEY"

@@ -80,4 +80,5 @@ def _record(call: JudgeCall, reply: EngineReply, reading: Reading, latency_s: fl
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         latency_s=latency_s,
+        identity=judge.model.id,
     )

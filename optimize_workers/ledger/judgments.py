@@ -65,6 +65,7 @@ _FIND = select(
             judgments.c.prompt_tokens,
             judgments.c.completion_tokens,
             judgments.c.latency_s,
+            judgments.c.identity,
         )
     )
 ).where(judgments.c.key.in_(bindparam("keys", expanding=True)))
@@ -73,7 +74,7 @@ _FIND = select(
 def _read(rows: Iterable[Any]) -> Iterator[tuple[bytes, Judgment]]:
     for row in rows:
         key, query_id, doc_id, rating, expected, explanation, reason, reply, finish, program, model, mode = row[:12]
-        occurrence, prompt_tokens, completion_tokens, latency_s = row[12:]
+        occurrence, prompt_tokens, completion_tokens, latency_s, identity = row[12:]
         if mode not in _MODES or reason not in _REASONS or (rating is None) == (reason is None):
             raise LedgerError(
                 f"the judgment of key {key.hex()} is damaged (mode {mode!r}, rating {rating!r}, invalid reason "
@@ -98,6 +99,7 @@ def _read(rows: Iterable[Any]) -> Iterator[tuple[bytes, Judgment]]:
                 completion_tokens,
                 latency_s,
                 cached=True,
+                identity=unescaped(identity) or "",
             ),
         )
 
@@ -125,4 +127,5 @@ def _row(entry: AddedJudgment, stored_at: Any) -> tuple[Any, ...]:
         judgment.latency_s,
         stored_at,
         False,  # is_forgotten
+        escaped(judgment.identity) or None,
     )

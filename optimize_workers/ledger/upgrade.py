@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from optimize_workers.ledger.database import Database, refusal
 from optimize_workers.ledger.failures import LedgerError, reason_of
 
-REVISIONS = ("0001", "0002", "0003")  # oldest first
+REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first
 VERSION_TABLE = "ledger_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_S = 120.0  # how long one process waits for another one that creates the store

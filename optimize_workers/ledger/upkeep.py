@@ -51,6 +51,7 @@ _EXPORT_COLUMNS: list[Any] = [
     ("latency_s", pa.float64()),
     ("stored_at", pa.timestamp("us", tz="UTC")),
     ("is_forgotten", pa.bool_()),
+    ("identity", pa.string()),
 ]
 EXPORT_SCHEMA = pa.schema(_EXPORT_COLUMNS)
 
