@@ -25,6 +25,7 @@ from cluster.commands.demo import DemoConfig
 from cluster.endpoint.config import EXAMPLES
 from cluster.endpoint.deploy import deploy_release
 from cluster.endpoint.lifecycle import LOOPBACK
+from cluster.endpoint.meeting import meet
 from cluster.endpoint.models import resolve_model
 from cluster.endpoint.session import open_session
 from cluster.endpoint.state import Endpoint
@@ -75,7 +76,8 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         run = begin_run("demo", config.out, saved, ledger, progress)
         registry = Registry(home())
         with open_session(choice, home(), progress) as session:
-            adaptation = Adaptation(judge, dataset, session, run, optimize)
+            met = meet(choice, ledger, progress)
+            adaptation = Adaptation(judge, dataset, session, run, optimize, met, met)
             adapted = adapt_judge(adaptation)
             num_fitted = QUICK_CALIBRATION_EXAMPLES if config.quick else CALIBRATION_EXAMPLES
             expected = _measure_expected(adaptation, adapted, num_fitted)

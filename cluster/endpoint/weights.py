@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import re
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +22,7 @@ _MAX_WHOLE_BYTES = 4 << 20  # larger files are read in blocks
 _MAX_HEADER_BYTES = 64 << 20
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_TIMEOUT_S = 5.0
+logger = logging.getLogger(__name__)
 
 
 def content_of(folder: Path) -> str:
@@ -52,7 +53,6 @@ def commit_of(hugging_face_id: str) -> str:
     """
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE, is_offline_mode
-    from huggingface_hub.errors import HfHubHTTPError
 
     cached = Path(HF_HUB_CACHE) / f"models--{hugging_face_id.replace('/', '--')}" / "refs" / "main"
     try:
@@ -62,8 +62,8 @@ def commit_of(hugging_face_id: str) -> str:
     if not commit and not is_offline_mode():
         try:
             commit = HfApi().model_info(hugging_face_id, timeout=HUB_TIMEOUT_S).sha or ""
-        except (HfHubHTTPError, OSError, ValueError):
-            commit = ""
+        except Exception as error:  # its library raises what its HTTP client does, which changes between versions
+            logger.info("the hub does not say the commit of %s (%s)", hugging_face_id, type(error).__name__)
     return f"commit:{commit}" if _COMMIT.fullmatch(commit) else "unknown"
 
 
@@ -105,8 +105,3 @@ def _blocks(content: BinaryIO, starts: list[int], size: int, digest: hashlib._Ha
     for start in dict.fromkeys([*starts, max(0, size - _BLOCK_BYTES)]):
         content.seek(start)
         digest.update(content.read(_BLOCK_BYTES))
-
-
-def is_offline() -> bool:
-    """Whether the hub is not asked."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

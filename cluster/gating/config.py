@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from cluster.runs.config import CommandConfig, LabelledData, ModelOfRelease, ReleaseReference, ResumeFlag
+from cluster.runs.config import CommandConfig, FreshFlag, LabelledData, ModelOfRelease, ReleaseReference, ResumeFlag
 from optimize_workers.evidence.gate.config import GateConfig
 
 
@@ -26,6 +26,12 @@ class GateRunConfig(CommandConfig):
     rules: GateConfig = Field(GateConfig(), description="Limits of the gate.")
     out: Path | None = Field(None, description="Folder of the run; without it only the registry is written.")
     resume: ResumeFlag = False
+    fresh: FreshFlag = False
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether everything is asked again; a run that goes on does so with what it asked."""
+        return self.fresh and not self.resume
 
     @model_validator(mode="after")
     def _check_resume(self) -> GateRunConfig:
@@ -35,4 +41,4 @@ class GateRunConfig(CommandConfig):
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""
-        return self.model_dump(mode="json", exclude={"resume"})
+        return self.model_dump(mode="json", exclude={"resume", "fresh"})

@@ -9,7 +9,7 @@ from cluster.endpoint.judges import choice_for
 from cluster.gating.config import GateRunConfig
 from cluster.gating.output import Gated, record_of_gated, result_of, write_run
 from cluster.gating.reference import Reference, findings_of, reference_of
-from cluster.gating.side_by_side import MeasuredSide, Side, measure_sides
+from cluster.gating.side_by_side import Asking, MeasuredSide, Side, measure_sides, reach_sides
 from cluster.progress import Progress
 from cluster.registry import Registry, lineage_of, resolve_release
 from cluster.registry.answer import register_answered
@@ -31,7 +31,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     registry = Registry(home())
     release = resolve_release(config.release, registry).release
     reference = reference_of(release, config.against, registry)
-    sides = _sides(release, reference, config)
+    sides = _sides(release, reference, config)  # names are refused before anything is read
     scale = release.judge.task.scale
     dataset = load_dataset(config.data, scale)
     dataset.require_split("test")
@@ -41,12 +41,14 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     progress.note(f"release {release.id} is held against {alone}{reference.words}")
     ancestors = lineage_of(release, registry.releases())
     findings = findings_of(release, ancestors, dataset)
+    sides = reach_sides(sides, progress)
     with open_ledger() as ledger:
         run = None
         if config.out is not None:
             run = begin_run("gate", config.out, config.saved(), ledger, progress, resume=config.resume)
         openings = count_opening(dataset, "test", ledger, "gate", str(config.out or release.id))
-        measured = measure_sides(sides, examples, pairs or [], ledger, progress)
+        asking = Asking(ledger, progress, run, fresh=config.asks_again)
+        measured = measure_sides(sides, examples, pairs or [], asking)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
     record = record_of_gated(gated, reference, dataset, openings)

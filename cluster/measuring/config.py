@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cluster.runs.config import CommandConfig, LabelledData, ModelOfRelease, ReleaseReference, Split
+from cluster.runs.config import CommandConfig, FreshFlag, LabelledData, ModelOfRelease, ReleaseReference, Split
 
 
 class AblateConfig(CommandConfig):
@@ -15,3 +15,4 @@ class AblateConfig(CommandConfig):
     model: ModelOfRelease = None
     split: Split = Field("val", description="Split to judge.")
     limit: int | None = Field(None, ge=1, description="At most this many examples, drawn by a fixed seed.")
+    fresh: FreshFlag = False

@@ -19,6 +19,11 @@ OverrideReason = Annotated[Reason | None, Field(description="Reason for overridi
 ResumeFlag = Annotated[bool, Field(description="Go on with the unfinished run in --out; needs its config.")]
 
 
+FreshFlag = Annotated[
+    bool, Field(description="Ask everything again; what the ledger holds of the model does not answer any more.")
+]
+
+
 class CommandConfig(BaseModel):
     """Base of all command configs."""
 
@@ -30,7 +35,13 @@ class RunConfig(CommandConfig):
 
     out: Path = Field(description="Folder of the run.")
     resume: ResumeFlag = False
+    fresh: FreshFlag = False
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether everything is asked again; a run that goes on does so with what it asked."""
+        return self.fresh and not self.resume
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""
-        return self.model_dump(mode="json", exclude={"resume"})
+        return self.model_dump(mode="json", exclude={"resume", "fresh"})

@@ -224,4 +224,5 @@ def _judgment(row: Row) -> Judgment:
         completion_tokens=row.get("completion_tokens") or 0,
         latency_s=row.get("latency_s") or 0.0,
         cached=bool(row.get("cached")),
+        identity=row.get("identity") or "",
     )

@@ -45,5 +45,16 @@ def find_meetings(connection: Connection, model: ModelIdentity) -> list[Meeting]
         raise LedgerError(f"the ledger holds canaries that cannot be read ({error.errors()[0]['msg']})") from error
 
 
+def find_last_met(connection: Connection, address: str, name: str) -> ModelIdentity | None:
+    """The model that answered last at an address when it was asked for by a name."""
+    columns = model_meetings.c
+    query = select(columns.model).where(columns.address == address).order_by(columns.id.desc())
+    for (text,) in connection.execute(query):
+        model = ModelIdentity.model_validate_json(text)
+        if model.name == name:
+            return model
+    return None
+
+
 def _key_of(model: ModelIdentity) -> bytes:
     return bytes.fromhex(model.in_scope(0).digest)

@@ -21,7 +21,7 @@ from optimize_workers.ledger import upkeep
 from optimize_workers.ledger.database import PATIENCE_S, Database
 from optimize_workers.ledger.insertion import insert_new, storable_time
 from optimize_workers.ledger.judgments import AddedJudgment, find_judgments, insert_judgments
-from optimize_workers.ledger.meetings import find_meetings, insert_meeting
+from optimize_workers.ledger.meetings import find_last_met, find_meetings, insert_meeting
 from optimize_workers.ledger.reflections import AddedReflection, find_reflection, insert_reflections
 from optimize_workers.ledger.review_events import find_review_events, insert_review_events
 from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
@@ -86,6 +86,10 @@ class Ledger:
     def meetings(self, model: ModelIdentity) -> list[Meeting]:
         """When this model was met, in all of its scopes, oldest first."""
         return self._database.read(lambda connection: find_meetings(connection, model))
+
+    def last_met(self, address: str, name: str) -> ModelIdentity | None:
+        """What answered last at an address to the name of a model."""
+        return self._database.read(lambda connection: find_last_met(connection, address, name))
 
     def record_test_opening(self, fingerprint: str, command: str, run: str) -> None:
         """Note that somebody looked at a test split."""
