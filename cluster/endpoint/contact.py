@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from cluster.endpoint.lifecycle import APP_NAME
 from cluster.endpoint.models import Contact, ModelChoice, connector
 from cluster.progress import Progress
+from cluster.runs.run import open_ledger
 from judge_serve.engines.http import HttpEngine
 from judge_serve.judging.canaries import NUM_CANARIES, Round, ask_canaries
 from judge_serve.judging.engine import Engine
@@ -55,7 +56,12 @@ def contacted(choice: ModelChoice, progress: Progress) -> ModelChoice:
     with asking(choice) as asked:
         first = ask_patiently(asked, progress)
         version, context_length = asked.run(_described(asked.engine, choice.endpoint.base_url, choice.endpoint.model))
-    identity = choice.identity.model_copy(update={"reported": first.reported})
+    reported = first.reported
+    if not any(first.readings):  # nothing said what it is, which tells nothing from what it was
+        with open_ledger() as ledger:
+            last = ledger.last_met(choice.endpoint.base_url, choice.identity.name)
+        reported = last.reported if last else None
+    identity = choice.identity.model_copy(update={"reported": reported})
     return choice._replace(identity=identity, contact=Contact(first, version, context_length))
 
 

@@ -62,12 +62,12 @@ def choice_for(release: Release, location: str | None = None) -> ModelChoice:
 
     Raises: RefusedInputError if what is there is another model by name or weights.
     """
-    choice = resolve_model(location or _location_of(release))
+    choice = resolve_model(location or location_of(release))
     _check_same(release, choice)
     return choice
 
 
-def _location_of(release: Release) -> str:
+def location_of(release: Release) -> str:
     """Where the model is as far as this machine knows: by its name, or where it answered last."""
     model = release.judge.model
     if model.revision.startswith(_FOLDERS):
@@ -88,11 +88,17 @@ def _location_of(release: Release) -> str:
     return f"{addresses[-1]}#{model.name}"
 
 
-def _check_same(release: Release, choice: ModelChoice) -> None:
-    wanted, found = release.judge.model, choice.identity
-    told = differences(wanted, found)
+def told_apart(release: Release, choice: ModelChoice) -> list[str]:
+    """What says that a choice is not the model of a release, as far as it is known."""
+    wanted = release.judge.model
+    told = differences(wanted, choice.identity)
     if wanted.revision.startswith("folder:") and not _is_folder_of(wanted, choice):
         told.append(f"the folder is not the one that was {wanted.revision}")
+    return told
+
+
+def _check_same(release: Release, choice: ModelChoice) -> None:
+    wanted, found, told = release.judge.model, choice.identity, told_apart(release, choice)
     if told:
         raise RefusedInputError(
             f"release {release.id} was made for {wanted.words}, here it is {found.words}: {'; '.join(told)}; "

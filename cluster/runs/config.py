@@ -14,7 +14,12 @@ Split = Literal["train", "val", "test"]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]  # blanks say nothing
 LabelledData = Annotated[str, Field(description="Labelled data: file, folder or URI.")]
 ReleaseReference = Annotated[str, Field(description="Release: id, alias or path.")]
-ModelOfRelease = Annotated[str | None, Field(description="Where the release's model is, for a model folder.")]
+ModelOfRelease = Annotated[
+    str | None,
+    Field(
+        description="Where the release's model is: folder, http(s)://host/v1#name; by default where it answered last."
+    ),
+]
 OverrideReason = Annotated[Reason | None, Field(description="Reason for overriding the gate; it is recorded.")]
 ResumeFlag = Annotated[bool, Field(description="Go on with the unfinished run in --out; needs its config.")]
 

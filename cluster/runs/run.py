@@ -47,8 +47,8 @@ class Run:
         if self.is_resumed and began is not None:
             changed = "it answers otherwise now" if began.in_scope(model.scope) == model else f"it is {model.words} now"
             raise RefusedInputError(
-                f"--resume: the run in {self.folder.path} began with {began.words} (scope {began.scope}), and {changed} "
-                f"(scope {model.scope}); judgments of both would stand side by side, start a new run in another --out"
+                f"--resume: the run in {self.folder.path} began with {began.words} (scope {began.scope}), and "
+                f"{changed} (scope {model.scope}); its judgments would be of both, start a new run in another --out"
             )
         self.folder.note_models([one.model_dump(mode="json") for one in (*noted, model)])
 

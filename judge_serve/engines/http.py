@@ -96,7 +96,7 @@ class HttpEngine:
         return self._read(await self._send(self._dialect.say(body)))
 
     async def look_up(self, url: str) -> Any:
-        """What the endpoint says at an address of its own, relative to its base; None where it says nothing readable."""
+        """What the endpoint says in JSON at an address, relative to its base; None where it does not."""
         try:
             async with asyncio.timeout(self._config.connect_timeout_s):
                 response = await self._client.get(url)

@@ -61,6 +61,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.answer: Answering = Answer(b"{}")
         self.received: list[Received] = []
+        self.pages: dict[str, Any] = {}  # what is answered to a GET, by path
         self._leaving = threading.Event()
         endpoint = self
 
@@ -84,6 +85,13 @@ class Endpoint:
                 for byte in answer.body:
                     self.wfile.write(bytes([byte]))
                     endpoint._leaving.wait(answer.byte_delay_s)
+
+            def do_GET(self) -> None:
+                body = json.dumps(endpoint.pages.get(self.path)).encode()
+                self.send_response(200 if self.path in endpoint.pages else 404)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_details: object) -> None:
                 """Say nothing."""
