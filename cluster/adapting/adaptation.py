@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.adapting.config import OptimizeConfig
-from cluster.endpoint.meeting import Met
 from cluster.endpoint.session import Session
 from cluster.measuring.measure import Measurer
 from cluster.runs.run import Run
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge import Judge
 from optimize_workers.dataset.splits import Dataset
 
@@ -21,8 +21,8 @@ class Adaptation:
         judge: the baseline.
         dataset: its test split stays closed until the winner is decided.
         session: answers for the judge and, where the search writes, for the reflection model.
-        met: the model that judges, as the ledger knows it.
-        writer: the reflection model, as the ledger knows it.
+        measurer: what measures judges on examples, outside of the search and its budget.
+        writer: the reflection model, with its scope in the ledger.
         run: where it is written.
         config: how it is done.
     """
@@ -32,10 +32,5 @@ class Adaptation:
     session: Session
     run: Run
     config: OptimizeConfig
-    met: Met
-    writer: Met
-
-    @property
-    def measurer(self) -> Measurer:
-        """What measures judges on examples, outside of the search and its budget."""
-        return Measurer(self.session.pool, self.run.ledger, self.run.progress, self.met)
+    measurer: Measurer
+    writer: ModelIdentity

@@ -14,10 +14,10 @@ from cluster.adapting.data_notes import crossings_of, near_copies_of, title_of
 from cluster.adapting.finish import Adapted, finish_adaptation
 from cluster.adapting.proof import keep_winner, prove
 from cluster.adapting.search import BULLETS, Search, run_search
-from cluster.endpoint.contact import contacted
-from cluster.endpoint.meeting import meet
+from cluster.endpoint.meeting import contacted, meet
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry import Registry
 from cluster.runs.run import begin_run, check_out, open_ledger
@@ -59,7 +59,8 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
         writer = meet(reflection, ledger, progress, fresh=fresh) if reflection else met
         for one in (met, writer):
             run.note_model(one.identity)
-        adaptation = Adaptation(judge, dataset, session, run, config, met, writer)
+        measurer = Measurer(session.pool, ledger, progress, met)
+        adaptation = Adaptation(judge, dataset, session, run, config, measurer, writer.identity)
         adapted = adapt_judge(adaptation, bullets)
     return run.finish(finish_adaptation(adaptation, adapted, registry))
 

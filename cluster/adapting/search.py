@@ -57,13 +57,13 @@ def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search
     data = dataset.for_optimizers(judge.program.demonstrations)
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
     prices = config.prices_of(judge.model.name)
-    watched = Watched(adaptation.met.recorded(session.pool, run.ledger), run.progress)
+    watched = Watched(adaptation.measurer.recorded(), run.progress)
     reflect = Reflector(
         ReflectionModel(
             session.complete_reflection,
-            adaptation.writer.identity,
+            adaptation.writer,
             session.reflection_max_tokens,
-            config.prices_of(adaptation.writer.identity.name),
+            config.prices_of(adaptation.writer.name),
         ),
         seed=config.seed,
         examples=[*dataset.by_split["train"], *data.val],  # with what the judge's own demonstrations show

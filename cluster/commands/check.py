@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from cluster.commands.printing import print_plain
 from cluster.commands.running import EXIT_DONE, EXIT_FAILED, EXIT_GATE, Command, Result
-from cluster.measuring.config import CheckConfig
+from cluster.endpoint.config import CheckConfig
 from cluster.progress import Progress
 
 
 def run(config: CheckConfig, progress: Progress) -> Result:
     """Ask the canaries."""
-    from cluster.measuring.check import run_check
+    from cluster.endpoint.check import run_check
 
     return run_check(config, progress)
 

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from cluster.endpoint.lifecycle import APP_NAME
-from cluster.endpoint.models import Contact, ModelChoice, connector
-from cluster.progress import Progress
-from cluster.runs.run import open_ledger
+from cluster.endpoint.models import ModelChoice, connector
 from judge_serve.engines.http import HttpEngine
 from judge_serve.judging.canaries import NUM_CANARIES, Round, ask_canaries
 from judge_serve.judging.engine import Engine
@@ -45,27 +43,7 @@ def asking(choice: ModelChoice) -> Iterator[Asking]:
             runner.run(engine.close())
 
 
-def contacted(choice: ModelChoice, progress: Progress) -> ModelChoice:
-    """The choice with what its endpoint shows of itself; a model that is served here stays as it is.
-
-    Raises: EngineError if nothing answers there, or a fatal one comes.
-    """
-    if choice.endpoint is None or choice.contact is not None:
-        return choice
-    progress.phase(f"asking {choice.endpoint.base_url} {NUM_CANARIES} canaries")
-    with asking(choice) as asked:
-        first = ask_patiently(asked, progress)
-        version, context_length = asked.run(_described(asked.engine, choice.endpoint.base_url, choice.endpoint.model))
-    reported = first.reported
-    if not any(first.readings):  # nothing said what it is, which tells nothing from what it was
-        with open_ledger() as ledger:
-            last = ledger.last_met(choice.endpoint.base_url, choice.identity.name)
-        reported = last.reported if last else None
-    identity = choice.identity.model_copy(update={"reported": reported})
-    return choice._replace(identity=identity, contact=Contact(first, version, context_length))
-
-
-def ask_patiently(asked: Asking, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> Round:
+def ask_patiently(asked: Asking, on_wait: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> Round:
     """One answer to each canary; where nothing at all is answered, an outage is waited out as while judging."""
     limit_s, started, pause_s = RetryPolicy().max_outage_s, time.monotonic(), _PAUSE_S
     while True:
@@ -78,12 +56,12 @@ def ask_patiently(asked: Asking, progress: Progress, sleep: Callable[[float], No
             raise failure
         if lasted_s >= limit_s:
             raise OutageError(f"no answer for {lasted_s:.0f} s: {failure}") from failure
-        progress.waiting(f"paused: no canary is answered for {lasted_s:.0f} s ({failure})")
+        on_wait(f"paused: no canary is answered for {lasted_s:.0f} s ({failure})")
         sleep(min(max(pause_s, failure.retry_after_s), limit_s))
         pause_s = min(2 * pause_s, RetryPolicy().longest_wait_s)
 
 
-async def _described(engine: Engine, base_url: str, model: str) -> tuple[str | None, int | None]:
+async def described(engine: Engine, base_url: str, model: str) -> tuple[str | None, int | None]:
     """VLLM's version and the context length, as far as an endpoint says them."""
     if not isinstance(engine, HttpEngine):
         return None, None

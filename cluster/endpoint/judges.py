@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
-from cluster.endpoint.contact import contacted
+from cluster.endpoint.meeting import contacted, met_before
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.progress import Progress
 from cluster.registry import resolve_release
-from cluster.runs.run import open_ledger
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.catalogue.same_model import differences
 from judge_serve.judging.errors import RefusedInputError
@@ -78,8 +77,7 @@ def location_of(release: Release) -> str:
         return f"{model.address}#{model.name}"
     if model.revision != ENDPOINT:
         return model.name
-    with open_ledger() as ledger:
-        addresses = [meeting.address for meeting in ledger.meetings(model) if meeting.address]
+    addresses = [meeting.address for meeting in met_before(model) if meeting.address]
     if not addresses:
         raise RefusedInputError(
             f"release {release.id} was made for {model.words} behind an endpoint, which this ledger has not met; "

@@ -12,10 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cluster.endpoint.adoption import adopt, is_adopted
-from cluster.endpoint.contact import Asking, ask_patiently, asking
-from cluster.endpoint.models import ModelChoice
+from cluster.endpoint.contact import Asking, ask_patiently, asking, described
+from cluster.endpoint.models import Contact, ModelChoice
 from cluster.progress import Progress
-from judge_serve.judging.canaries import CANARY_SET, CanaryAnswers, Round
+from cluster.runs.run import open_ledger
+from judge_serve.judging.canaries import CANARY_SET, NUM_CANARIES, CanaryAnswers, Round
 from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.release import Release
@@ -79,6 +80,26 @@ class Met:
         }
 
 
+def contacted(choice: ModelChoice, progress: Progress) -> ModelChoice:
+    """The choice with what its endpoint shows of itself; a model that is served here stays as it is.
+
+    Raises: EngineError if nothing answers there, or a fatal one comes.
+    """
+    if choice.endpoint is None or choice.contact is not None:
+        return choice
+    progress.phase(f"asking {choice.endpoint.base_url} {NUM_CANARIES} canaries")
+    with asking(choice) as asked:
+        first = ask_patiently(asked, progress.waiting)
+        version, context_length = asked.run(described(asked.engine, choice.endpoint.base_url, choice.endpoint.model))
+    reported = first.reported
+    if not any(first.readings):  # nothing said what it is, which tells nothing from what it was
+        with open_ledger() as ledger:
+            last = ledger.last_met(choice.endpoint.base_url, choice.identity.name)
+        reported = last.reported if last else None
+    identity = choice.identity.model_copy(update={"reported": reported})
+    return choice._replace(identity=identity, contact=Contact(first, version, context_length))
+
+
 def known(choice: ModelChoice, ledger: Ledger) -> Met | None:
     """The model as the ledger knows it, where it need not be asked; None where it does."""
     if not choice.identity.is_pinned:
@@ -132,7 +153,7 @@ def _meet(choice: ModelChoice, ledger: Ledger, progress: Progress, asked: Asking
         first, engine_version = choice.contact.first, choice.contact.version
     else:
         progress.phase(f"asking {choice.identity.name} its canaries")
-        first, engine_version = ask_patiently(asked, progress), vllm_version()
+        first, engine_version = ask_patiently(asked, progress.waiting), vllm_version()
     meetings = ledger.meetings(choice.identity)
     decision = decide_scope(meetings, first.readings, lambda numbers: asked.canaries(numbers).readings, fresh=fresh)
     identity = choice.identity.in_scope(decision.scope)
@@ -194,6 +215,12 @@ def _notes(
             "what was recorded then answers"
         )
     return notes
+
+
+def met_before(model: ModelIdentity) -> list[Meeting]:
+    """When this user's ledger met a model, oldest first."""
+    with open_ledger() as ledger:
+        return ledger.meetings(model)
 
 
 def vllm_version() -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cluster.endpoint.judges import reach_model
 from cluster.endpoint.models import ModelChoice
 from cluster.measuring.measure import Measured, open_measurer
 from cluster.progress import Progress
-from cluster.runs.run import Run
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
@@ -40,25 +39,15 @@ class MeasuredSide(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """Where answers come from and who is told: the ledger, progress, the run where there is one.
+    """Where answers come from and who is told: the ledger, progress, whoever notes which models answer.
 
     `fresh` has everything asked again.
     """
 
     ledger: Ledger
     progress: Progress
-    run: Run | None
+    note_model: Callable[[ModelIdentity], None]
     fresh: bool = False
-
-
-def reach_sides(sides: Sequence[Side], progress: Progress) -> list[Side]:
-    """The sides, once their endpoints were asked what they are, each once."""
-    reached: list[Side] = []
-    for side in sides:
-        same = next((one.choice for one in reached if one.choice.address == side.choice.address is not None), None)
-        choice = same if same and same.identity.name == side.choice.identity.name else side.choice
-        reached.append(side._replace(choice=reach_model(side.release, choice, progress)))
-    return reached
 
 
 def measure_sides(
@@ -68,15 +57,14 @@ def measure_sides(
 
     A model is started once for all of its releases, and not at all where the ledger answers for them.
     """
-    ledger, progress, run, fresh = asking
+    ledger, progress, note_model, fresh = asking
     perturbed = [pair.example for pair in pairs]
     measured = {}
     for model in dict.fromkeys(side.choice.identity for side in sides):
         own = [side for side in sides if side.choice.identity == model]
         needed = [call for side in own for call in calls_of(side.release.judge, [*examples, *perturbed])]
         with open_measurer(own[0].choice, ledger, progress, needed, fresh=fresh) as measurer:
-            if run is not None:
-                run.note_model(measurer.met.identity)
+            note_model(measurer.met.identity)
             for name, release, _ in own:
                 title = f"{name} {release.id} on {len(examples)} held-out test examples"
                 found = measurer.measure(release, examples, title)

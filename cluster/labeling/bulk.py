@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.endpoint.judges import choice_for, reach_model
-from cluster.endpoint.meeting import Met, meet
+from cluster.endpoint.meeting import meet
 from cluster.endpoint.session import open_session
-from cluster.failures import GateRefusedError
 from cluster.labeling.config import LabelConfig
 from cluster.labeling.reading import Row, passed_columns, read_rows
 from cluster.labeling.shards import write_shard
 from cluster.progress import Progress
-from cluster.registry import Registered, Registry, check_gate_passed, note_caveats, resolve_release
+from cluster.registry import Registered, Registry, check_gate_passed, check_unchanged, note_caveats, resolve_release
 from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.release import Release
@@ -40,7 +39,7 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     with open_session(choice, home(), progress) as session:
         with open_ledger() as ledger:
             met = meet(choice, ledger, progress)
-            changed = check_unchanged(release, met, config.force)
+            changed = check_unchanged(release, met.agreement_with(release), config.force)
             run = begin_run("label", config.out, saved, ledger, progress)
         override = config.force if changed or not registered.gate_passed else None
         if override:
@@ -51,20 +50,6 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     result["override"] = override
     result["gate"] = shown_gate(registered, note_caveats(registered, registry, progress.note))
     return run.finish(result)
-
-
-def check_unchanged(release: Release, met: Met, force: str | None) -> str | None:
-    """What has changed of the model since the release was made, None where nothing has.
-
-    Raises: GateRefusedError if it has and nobody says why to label all the same: no gate has seen these answers.
-    """
-    agreement = met.agreement_with(release)
-    if agreement is None or not agreement.is_changed:
-        return None
-    changed = f"the model of release {release.id} answers otherwise than when it was made, {agreement.words}"
-    if force is None:
-        raise GateRefusedError(f"{changed}; measure it anew with 'gate', adapt it, or give --force REASON")
-    return changed
 
 
 def shown_gate(registered: Registered, caveats: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Configs of `bullets ablate` and `check`."""
+"""Config of `bullets ablate`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,3 @@ class AblateConfig(CommandConfig):
     split: Split = Field("val", description="Split to judge.")
     limit: int | None = Field(None, ge=1, description="At most this many examples, drawn by a fixed seed.")
     fresh: FreshFlag = False
-
-
-class CheckConfig(CommandConfig):
-    """Config of `check`."""
-
-    release: ReleaseReference
-    model: ModelOfRelease = None

@@ -91,10 +91,14 @@ class Measurer:
     progress: Progress
     met: Met
 
+    def recorded(self) -> Layer:
+        """The layers that answer for the model, the store before the pool."""
+        return self.met.recorded(self.pool, self.store)
+
     def answer(self, calls: Sequence[JudgeCall], title: str) -> tuple[list[Judgment], Counts]:
         """What judges answer to calls, in their order, votes combined and not calibrated; and what that cost."""
         self.progress.phase(title, sum(call.num_samples for call in calls))
-        watched = Watched(self.met.recorded(self.pool, self.store), self.progress)
+        watched = Watched(self.recorded(), self.progress)
         return Voted(watched).judge(calls), watched.counts
 
     def judge(self, release: Release, examples: Sequence[Example], title: str) -> tuple[list[Judgment], Counts]:

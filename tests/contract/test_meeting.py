@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from cluster.commands import app
-from cluster.endpoint.contact import asking, contacted
+from cluster.endpoint.contact import asking
 from cluster.endpoint.judges import choice_for, reach_model
-from cluster.endpoint.meeting import Met, known, meet, vllm_version
+from cluster.endpoint.meeting import Met, contacted, known, meet, vllm_version
 from cluster.endpoint.models import resolve_model
 from cluster.failures import GateRefusedError
-from cluster.labeling.bulk import check_unchanged
 from cluster.progress import Progress
+from cluster.registry import check_unchanged
 from cluster.runs.folder import RunFolder
 from cluster.runs.run import begin_run, open_ledger
 from judge_serve.judging import Judge, ModelIdentity, RefusedInputError, Release
@@ -267,13 +267,13 @@ def test_a_release_of_version_0_1_is_served_at_another_address(endpoint, start):
 def test_labels_of_a_model_that_changed_need_a_reason(endpoint, start):
     met = start(endpoint).met
     release = Release(judge=judge_on(met.identity), canaries=met.canaries)
-    assert check_unchanged(release, met, None) is None
+    assert check_unchanged(release, met.agreement_with(release), None) is None
     endpoint.salt = "second"
     changed = start(endpoint).met
     with pytest.raises(GateRefusedError, match="answers otherwise than when it was made"):
-        check_unchanged(release, changed, None)
-    assert "of 20 canaries agree" in check_unchanged(release, changed, "we know")
-    assert check_unchanged(Release(judge=release.judge), changed, None) is None  # of version 0.1
+        check_unchanged(release, changed.agreement_with(release), None)
+    assert "of 20 canaries agree" in check_unchanged(release, changed.agreement_with(release), "we know")
+    assert changed.agreement_with(Release(judge=release.judge)) is None  # of version 0.1
 
 
 # --- check ---

@@ -10,7 +10,6 @@ from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.evidence import Proof
 from cluster.adapting.finish import Adapted, finish_adaptation
 from cluster.adapting.search import Search, Spending, Validation
-from cluster.endpoint.meeting import Met
 from cluster.measuring.measure import Measured
 from cluster.progress import Progress
 from cluster.registry.store import Registry
@@ -19,7 +18,6 @@ from cluster.runs.run import Run
 from judge_serve.judging import Release
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evaluation.budget import Budget, Cost
-from optimize_workers.evaluation.recorded import Lookup
 from optimize_workers.evaluation.watched import Counts
 from optimize_workers.evidence.gate.check import GateResult
 from optimize_workers.statistics.comparison import compare
@@ -64,8 +62,8 @@ def adaptation_in(folder, dataset, config):
         session=None,
         run=run,
         config=config,
-        met=Met(JUDGE.model, Lookup()),
-        writer=Met(JUDGE.model, Lookup()),
+        measurer=None,
+        writer=JUDGE.model,
     )
 
 

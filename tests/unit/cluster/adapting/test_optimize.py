@@ -11,6 +11,7 @@ from cluster.adapting.finish import finish_adaptation
 from cluster.adapting.optimize import adapt_judge, run_optimize
 from cluster.endpoint.config import EXAMPLES
 from cluster.endpoint.meeting import Met
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
@@ -73,7 +74,9 @@ def adapt(session, dataset, folder, library, **options):
     )
     judge: Judge = JUDGE_FILE.judge(MODEL, config.mode)
     with open_ledger() as ledger, Progress() as progress:
-        adaptation = Adaptation(judge, dataset, session, Run("optimize", folder, ledger, progress), config, MET, MET)
+        run = Run("optimize", folder, ledger, progress)
+        measurer = Measurer(session.pool, ledger, progress, MET)
+        adaptation = Adaptation(judge, dataset, session, run, config, measurer, MODEL)
         return adaptation, adapt_judge(adaptation, library)
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from cluster.endpoint.contact import ask_patiently, asking, contacted
+from cluster.endpoint.config import CheckConfig
+from cluster.endpoint.contact import ask_patiently, asking
 from cluster.endpoint.judges import location_of, told_apart
-from cluster.endpoint.meeting import vllm_version
+from cluster.endpoint.meeting import contacted, met_before, vllm_version
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
-from cluster.measuring.config import CheckConfig
 from cluster.progress import Progress
 from cluster.registry import resolve_release
-from cluster.runs.run import open_ledger
 from judge_serve.judging.canaries import CANARY_SET, CanaryAnswers
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
@@ -58,7 +57,7 @@ def _agreement(release: Release, choice: ModelChoice, progress: Progress) -> Agr
         if choice.endpoint is None:
             stack.enter_context(open_session(choice, home(), progress))
         asked = stack.enter_context(asking(choice))
-        first = choice.contact.first if choice.contact else ask_patiently(asked, progress)
+        first = choice.contact.first if choice.contact else ask_patiently(asked, progress.waiting)
         now = settle(first.readings, lambda numbers: asked.canaries(numbers).readings)
     return compare_readings(before.readings, now.readings, flips=before.flips)
 
@@ -67,8 +66,7 @@ def _before(release: Release) -> CanaryAnswers:
     """What the model answered when the release was made, else when this ledger met it first."""
     if release.canaries is not None and release.canaries.canary_set == CANARY_SET:
         return release.canaries
-    with open_ledger() as ledger:
-        met = [m.canaries for m in ledger.meetings(release.judge.model) if m.canaries.canary_set == CANARY_SET]
+    met = [m.canaries for m in met_before(release.judge.model) if m.canaries.canary_set == CANARY_SET]
     if not met:
         raise RefusedInputError(
             f"release {release.id} holds no answers to the canaries and this ledger has not met its model; there is "
