@@ -48,7 +48,9 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     registry = Registry(home())
     registry.releases()  # stores that cannot be reached are told before the search, not after it
     choice = contacted(choice, progress)
-    reflection = contacted(reflection, progress) if reflection else None
+    if reflection is not None:
+        is_same = config.reflection_model == config.model
+        reflection = choice if is_same else contacted(reflection, progress)
     judge = judge.model_copy(update={"model": choice.identity})
     with open_ledger() as ledger, open_session(choice, home(), progress, reflection=reflection) as session:
         run = begin_run("optimize", config.out, config.saved(), ledger, progress, resume=config.resume)
@@ -56,7 +58,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
             keep_offered(run.folder, bullets)
         fresh, baseline = config.asks_again, calls_of(judge, dataset.by_split["val"])
         met = meet(choice, ledger, progress, baseline, fresh=fresh)
-        writer = meet(reflection, ledger, progress, fresh=fresh) if reflection else met
+        writer = met if reflection in (None, choice) else meet(reflection, ledger, progress, fresh=fresh)
         for one in (met, writer):
             run.note_model(one.identity)
         measurer = Measurer(session.pool, ledger, progress, met)

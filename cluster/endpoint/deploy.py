@@ -75,11 +75,11 @@ def deploy_release(
     """Put a release on the connected application, wait until it answers, promote it in the registry."""
     release = registered.release
     needed = release.judge.model
-    served = [(identity_of(model), differences(needed, identity_of(model))) for model in endpoint.models]
-    if all(told for _, told in served):
+    served = [identity_of(model) for model in endpoint.models]
+    if all(differences(needed, one) for one in served):
+        told = ", ".join(f"{one.words} ({'; '.join(differences(needed, one))})" for one in served)
         raise RefusedInputError(
-            f"release {release.id} needs {needed.words}, the endpoint serves "
-            f"{', '.join(f'{model.words}: {chr(59).join(told)}' for model, told in served)}; "
+            f"release {release.id} needs {needed.words}, the endpoint serves {told}; "
             f"start 'relevance-judge serve --release {release.id}'"
         )
     progress.phase(f"deploying release {release.id}")
