@@ -198,7 +198,7 @@ def _notes(
                 "a change of this model cannot be noticed, so the ledger will not answer for it"
             )
     elif fresh:
-        notes.append(f"everything is asked again, in scope {decision.scope}; {agreement.words}")
+        notes.append(f"everything is asked again; of what was answered before {agreement.words}")
     elif not agreement.is_measured:
         notes.append(
             f"whether this is the model of last time cannot be told: {agreement.words} "

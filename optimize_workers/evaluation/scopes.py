@@ -68,7 +68,9 @@ def decide_scope(
     canaries = settle(first, ask_again)
     next_scope = max((meeting.model.scope for meeting in meetings), default=-1) + 1
     if last is None:
-        return Decision(next_scope, canaries, canaries, None, True, False)
+        # what was recorded of a model that was never met, as by version 0.1, stands in scope 0
+        scope = max(1, next_scope) if fresh else next_scope
+        return Decision(scope, canaries, canaries, None, True, False)
     agreement = _against(known[last], canaries.readings)
     if not fresh:
         order = [last, *sorted(set(known) - {last}, reverse=True)]

@@ -103,6 +103,11 @@ def test_fresh_begins_a_scope_that_answers_from_then_on():
     assert scopes == [0, 0, 1, 1, 2, 2]
 
 
+def test_fresh_leaves_what_was_recorded_before_the_first_meeting():
+    home, model = Home(), Model()
+    assert [home.start(model, fresh=True).scope, home.start(model).scope] == [1, 1]
+
+
 @pytest.mark.parametrize("answered", [0, 5, 9])
 def test_what_cannot_be_measured_is_never_agreement(answered):
     home, model = Home(), Model()
