@@ -22,6 +22,7 @@ FULL = Judgment(
     prompt_tokens=1_234,
     completion_tokens=56,
     latency_s=0.125,
+    identity="0123456789ab",
 )
 
 
