@@ -29,7 +29,7 @@ from judge_serve.judging.errors import (
     RefusedRequestError,
     TransientError,
 )
-from judge_serve.judging.judge import ModelIdentity
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.retrying import RetryPolicy
 from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import Budget, CostEstimator

@@ -1,5 +1,7 @@
 """What all tests share: filters for warnings that third parties raise, and patience of hypothesis."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +10,8 @@ from cluster.endpoint.ray_environment import prepare_ray_environment
 # Ray's core reads its settings once in the life of a process, at the first import of any module of it; in one run
 # of all tests that is long before the first test that starts a Ray.
 prepare_ray_environment()
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the hub
 
 settings.register_profile("project", deadline=None)  # timing per example says nothing on a shared machine
 settings.load_profile("project")

@@ -8,6 +8,7 @@ from cluster.adapting.config import OptimizeConfig
 from cluster.endpoint.session import Session
 from cluster.measuring.measure import Measurer
 from cluster.runs.run import Run
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge import Judge
 from optimize_workers.dataset.splits import Dataset
 
@@ -20,6 +21,8 @@ class Adaptation:
         judge: the baseline.
         dataset: its test split stays closed until the winner is decided.
         session: answers for the judge and, where the search writes, for the reflection model.
+        measurer: what measures judges on examples, outside of the search and its budget.
+        writer: the reflection model, with its scope in the ledger.
         run: where it is written.
         config: how it is done.
     """
@@ -29,10 +32,5 @@ class Adaptation:
     session: Session
     run: Run
     config: OptimizeConfig
-
-    @property
-    def measurer(self) -> Measurer:
-        """What measures judges on examples, outside of the search and its budget."""
-        return Measurer(
-            self.session.pool, self.run.ledger, self.run.progress, self.session.found, self.config.max_not_judged
-        )
+    measurer: Measurer
+    writer: ModelIdentity

@@ -9,7 +9,7 @@ import numpy as np
 from cluster.adapting.config import CalibrateConfig
 from cluster.adapting.evidence import Proof, with_evidence
 from cluster.adapting.finish import keep_proof
-from cluster.endpoint.judges import judge_to_run
+from cluster.endpoint.judges import judge_to_run, reach_judge
 from cluster.measuring.measure import JudgedGroup, Measured, Measurer, open_measurer
 from cluster.progress import Progress
 from cluster.registry import Registry
@@ -57,20 +57,22 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
     check_out(config.out, config.saved(), resume=config.resume)
     given, choice = judge_to_run(config)
     choice = choice.with_max_in_flight(config.max_in_flight)
-    plain = given if given.calibration is None else Release(name=given.name, judge=given.judge, parents=(given.digest,))
-    judge = plain.judge
-    dataset = load_dataset(config.data, judge.task.scale)
+    dataset = load_dataset(config.data, given.judge.task.scale)
     for split in ("train", "test"):
         dataset.require_split(split)
-    dataset.require_unseen(judge.program.demonstrations)
+    dataset.require_unseen(given.judge.program.demonstrations)
     registry = Registry(home())
     registry.releases()  # stores that cannot be reached are told before the judging, not after it
+    given, choice = reach_judge(config, given, choice, progress)
+    plain = given if given.calibration is None else Release(name=given.name, judge=given.judge, parents=(given.digest,))
+    judge = plain.judge
     training = training_examples(judge, dataset, config.limit)
     held_out = draw_examples(dataset.by_split["test"], config.limit)
     calls = calls_of(judge, [*training, *held_out])
-    limit = config.max_not_judged
-    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit) as measurer:
+    limit, fresh = config.max_not_judged, config.asks_again
+    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit, fresh=fresh) as measurer:
         run = begin_run("calibrate", config.out, config.saved(), ledger, progress, resume=config.resume)
+        run.note_model(measurer.met.identity)
         made = calibrate_on_train(judge, dataset, training, measurer, Method(config.method))
         openings = count_opening(dataset, "test", ledger, "calibrate", str(run.folder.path))
         title = f"uncalibrated on {len(held_out)} held-out test examples"

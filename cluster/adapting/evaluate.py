@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.adapting.config import EvaluateConfig
 from cluster.adapting.data_notes import crossings_of, title_of
-from cluster.endpoint.judges import judge_to_run
+from cluster.endpoint.judges import judge_to_run, reach_judge
 from cluster.measuring.measure import Measured, open_measurer
 from cluster.measuring.repeats import Repeated, check_repeats, measure_repeatedly, repeat_calls, with_temperature
 from cluster.progress import Progress
@@ -25,21 +25,22 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     choice = choice.with_max_in_flight(config.max_in_flight)
     if config.temperature is not None:
         release = with_temperature(release, config.temperature)
-    judge = release.judge
-    check_repeats(judge, config.repeats)
-    dataset = load_dataset(config.data, judge.task.scale)
+    check_repeats(release.judge, config.repeats)
+    dataset = load_dataset(config.data, release.judge.task.scale)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     rankings = load_rankings(config.rankings) if config.rankings else None
     progress.phase(title_of(dataset))
     for note in crossings_of(dataset):
         progress.note(note)
     dataset.require_split(config.split)
-    calls = repeat_calls(judge, examples, config.repeats or 1)
-    limit = config.max_not_judged
-    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit) as measurer:
-        openings = count_opening(dataset, config.split, ledger, "evaluate", str(config.out))
+    release, choice = reach_judge(config, release, choice, progress)
+    calls = repeat_calls(release.judge, examples, config.repeats or 1)
+    limit, fresh = config.max_not_judged, config.asks_again
+    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit, fresh=fresh) as measurer:
         run = begin_run("evaluate", config.out, config.saved(), ledger, progress, resume=config.resume)
-        title = f"judging {len(examples)} {config.split} examples with {judge.model.name}"
+        run.note_model(measurer.met.identity)
+        openings = count_opening(dataset, config.split, ledger, "evaluate", str(config.out))
+        title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         repeated: Repeated | None = None
         if config.repeats is None:
             measured = measurer.measure(release, examples, title)

@@ -46,7 +46,9 @@ def with_evidence(
         "winner": _evidence_of(winner),
         "comparison": compared.as_dict(),
     }
-    return winner._replace(release=winner.release.model_copy(update={"evidence": evidence}))
+    return winner._replace(
+        release=winner.release.model_copy(update={"evidence": evidence, "canaries": winner.canaries})
+    )
 
 
 def _evidence_of(measured: Measured) -> dict[str, Any]:

@@ -14,12 +14,15 @@ from cluster.adapting.data_notes import crossings_of, near_copies_of, title_of
 from cluster.adapting.finish import Adapted, finish_adaptation
 from cluster.adapting.proof import keep_winner, prove
 from cluster.adapting.search import BULLETS, Search, run_search
+from cluster.endpoint.meeting import contacted, meet
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry import Registry
 from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import load_dataset
@@ -44,11 +47,22 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     check_study(dataset.for_optimizers(judge.program.demonstrations), config.budget)
     registry = Registry(home())
     registry.releases()  # stores that cannot be reached are told before the search, not after it
+    choice = contacted(choice, progress)
+    if reflection is not None:
+        is_same = config.reflection_model == config.model
+        reflection = choice if is_same else contacted(reflection, progress)
+    judge = judge.model_copy(update={"model": choice.identity})
     with open_ledger() as ledger, open_session(choice, home(), progress, reflection=reflection) as session:
         run = begin_run("optimize", config.out, config.saved(), ledger, progress, resume=config.resume)
         if bullets:
             keep_offered(run.folder, bullets)
-        adaptation = Adaptation(judge, dataset, session, run, config)
+        fresh, baseline = config.asks_again, calls_of(judge, dataset.by_split["val"])
+        met = meet(choice, ledger, progress, baseline, fresh=fresh)
+        writer = met if reflection in (None, choice) else meet(reflection, ledger, progress, fresh=fresh)
+        for one in (met, writer):
+            run.note_model(one.identity)
+        measurer = Measurer(session.pool, ledger, progress, met, session.found, config.max_not_judged)
+        adaptation = Adaptation(judge, dataset, session, run, config, measurer, writer.identity)
         adapted = adapt_judge(adaptation, bullets)
     return run.finish(finish_adaptation(adaptation, adapted, registry))
 

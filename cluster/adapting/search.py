@@ -12,7 +12,6 @@ from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.task import Example
 from optimize_workers.evaluation.budget import Budget
 from optimize_workers.evaluation.budgeted import Budgeted
-from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evaluation.tolerated import Tolerated
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.guardrails import Refusal
@@ -59,14 +58,14 @@ def run_search(adaptation: Adaptation, bullets: Sequence[Bullet] = ()) -> Search
     data = dataset.for_optimizers(judge.program.demonstrations)
     budget = Budget(config.budget, max_tokens=config.max_tokens, max_usd=config.max_usd)
     prices = config.prices_of(judge.model.name)
-    watched = Watched(Recorded(session.pool, run.ledger), run.progress)
+    watched = Watched(adaptation.measurer.recorded(), run.progress)
     tolerated = Tolerated(watched, len(data.train) + len(data.val), config.max_not_judged)
     reflect = Reflector(
         ReflectionModel(
             session.complete_reflection,
-            session.reflection_model,
+            adaptation.writer,
             session.reflection_max_tokens,
-            config.prices_of(session.reflection_model.name),
+            config.prices_of(adaptation.writer.name),
         ),
         seed=config.seed,
         examples=[*dataset.by_split["train"], *data.val],  # with what the judge's own demonstrations show

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cluster.commands.gate",
         "Hold a release against the rules on the test split; status 3 if it may not be deployed.",
     ),
+    "check": (
+        "cluster.commands.check",
+        "Whether a release's model still answers as when it was made; status 3 if not, for cron.",
+    ),
     "serve": (
         "cluster.commands.serve",
         "Serve a judge over HTTP until Ctrl-C; the champion where none is named.",

@@ -25,12 +25,13 @@ from cluster.commands.demo import DemoConfig
 from cluster.endpoint.config import EXAMPLES
 from cluster.endpoint.deploy import deploy_release
 from cluster.endpoint.lifecycle import LOOPBACK
+from cluster.endpoint.meeting import meet
 from cluster.endpoint.models import resolve_model
 from cluster.endpoint.session import open_session
 from cluster.endpoint.state import Endpoint
 from cluster.labeling.bulk import label_rows
 from cluster.labeling.reading import read_rows
-from cluster.measuring.measure import Measured
+from cluster.measuring.measure import Measured, Measurer
 from cluster.progress import Progress
 from cluster.registry import Registry
 from cluster.registry.answer import Asked, record_of
@@ -76,7 +77,9 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         run = begin_run("demo", config.out, saved, ledger, progress)
         registry = Registry(home())
         with open_session(choice, home(), progress) as session:
-            adaptation = Adaptation(judge, dataset, session, run, optimize)
+            met = meet(choice, ledger, progress)
+            measurer = Measurer(session.pool, ledger, progress, met)
+            adaptation = Adaptation(judge, dataset, session, run, optimize, measurer, met.identity)
             adapted = adapt_judge(adaptation)
             num_fitted = QUICK_CALIBRATION_EXAMPLES if config.quick else CALIBRATION_EXAMPLES
             expected = _measure_expected(adaptation, adapted, num_fitted)

@@ -1,4 +1,4 @@
-"""Configs of `serve` and `deploy`, and the choice of a judge that other commands' configs hold."""
+"""Configs of `serve`, `deploy` and `check`, and the choice of a judge that other commands' configs hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from cluster.runs.config import CommandConfig, OverrideReason, ReleaseReference
+from cluster.runs.config import CommandConfig, ModelOfRelease, OverrideReason, ReleaseReference
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.judging.judgment import AnswerMode
 
@@ -78,3 +78,10 @@ class DeployConfig(CommandConfig):
 
     release: ReleaseReference
     force: OverrideReason = None
+
+
+class CheckConfig(CommandConfig):
+    """Config of `check`."""
+
+    release: ReleaseReference
+    model: ModelOfRelease = None

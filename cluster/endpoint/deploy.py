@@ -9,6 +9,7 @@ import httpx
 
 from cluster.endpoint.config import DeployConfig
 from cluster.endpoint.lifecycle import APP_NAME, INGRESS, attach, deploy, serve_config
+from cluster.endpoint.models import identity_of
 from cluster.endpoint.state import Endpoint, ServeState, read_state
 from cluster.endpoint.status import ready_release
 from cluster.failures import ServingFailedError
@@ -22,6 +23,7 @@ from cluster.registry import (
     note_caveats,
     resolve_release,
 )
+from judge_serve.catalogue.same_model import differences
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
@@ -73,10 +75,11 @@ def deploy_release(
     """Put a release on the connected application, wait until it answers, promote it in the registry."""
     release = registered.release
     needed = release.judge.model
-    if (needed.name, needed.revision) not in {(model.name, model.revision) for model in endpoint.models}:
+    served = [identity_of(model) for model in endpoint.models]
+    if all(differences(needed, one) for one in served):
+        told = ", ".join(f"{one.words} ({'; '.join(differences(needed, one))})" for one in served)
         raise RefusedInputError(
-            f"release {release.id} needs model {needed.name!r} revision {needed.revision}, the endpoint serves "
-            f"{', '.join(f'{model.name} revision {model.revision}' for model in endpoint.models)}; "
+            f"release {release.id} needs {needed.words}, the endpoint serves {told}; "
             f"start 'relevance-judge serve --release {release.id}'"
         )
     progress.phase(f"deploying release {release.id}")

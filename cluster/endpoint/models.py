@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -12,14 +11,16 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from cluster.endpoint.endpoint_file import ENDING, KEY_VARIABLE, is_reasoning, load_endpoint_file
+from cluster.endpoint.weights import commit_of, content_of, folder_revision_of_0_1
 from judge_serve.catalogue.control_tokens import control_tokens, in_folder, in_hugging_face_cache
 from judge_serve.catalogue.entries import CATALOGUE, EMBEDDED, CatalogueEntry
 from judge_serve.catalogue.served_model import ServedModel, deployment_name
 from judge_serve.engines.http import MIN_IN_FLIGHT, HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine
+from judge_serve.judging.canaries import Round
 from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge import ModelIdentity
+from judge_serve.judging.identity import ENDPOINT, UNKNOWN, ModelIdentity
 from judge_serve.serving.embedded_model import embedded_model_revision
 
 REFLECTION_MAX_TOKENS = 1_500
@@ -27,12 +28,55 @@ WEAK_REFLECTION_MAX_TOKENS = 300  # a 135M model on a CPU: long texts take minut
 _HUGGING_FACE_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+# vLLM options that change how fast a model answers, but not what
+_NEUTRAL_OPTIONS = frozenset(
+    {
+        *("enforce_eager", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "max_model_len"),
+        *("tensor_parallel_size", "enable_prefix_caching", "enable_chunked_prefill", "swap_space", "block_size"),
+        *("disable_log_stats", "max_logprobs", "distributed_executor_backend"),
+    }
+)
+
+
+class Contact(NamedTuple):
+    """What an endpoint showed of itself when it was first asked in this process.
+
+    Attributes:
+        first: its answers to the canaries.
+        version: of vLLM, None where it does not say.
+        context_length: tokens that it takes, None where it does not say.
+    """
+
+    first: Round
+    version: str | None
+    context_length: int | None
+
+
 class ModelChoice(NamedTuple):
-    """A model by identity and the one way to reach it: `served` here or at an `endpoint`."""
+    """A model by identity and the one way to reach it: `served` here or at an `endpoint`.
+
+    Attributes:
+        former: what version 0.1 recorded it as, where that was something else.
+        contact: of an endpoint that was asked already.
+    """
 
     identity: ModelIdentity
     served: ServedModel | None
     endpoint: HttpEngineConfig | None
+    former: ModelIdentity | None = None
+    contact: Contact | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where its endpoint is."""
+        return self.endpoint.base_url if self.endpoint else None
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens of prompt and answer that it takes, where that is known."""
+        if self.served is not None:
+            return self.served.max_model_len
+        return self.contact.context_length if self.contact else None
 
     @property
     def control_tokens(self) -> tuple[str, ...]:
@@ -91,15 +135,22 @@ def resolve_model(spec: str) -> ModelChoice:
         return _at_endpoint(load_endpoint_file(Path(spec).expanduser()))
     if spec in CATALOGUE:
         entry = CATALOGUE[spec]
-        revision = embedded_model_revision() if entry.source is None else "unknown"
-        return _served(_from_entry(entry, revision))
+        if entry.source is None:
+            return _served(_from_entry(entry, embedded_model_revision()))
+        return _served(_from_entry(entry, commit_of(entry.source)), UNKNOWN)
     folder = Path(spec).expanduser()
     if spec.strip() and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise RefusedInputError(f"--model {spec}: the folder holds no config.json, so it is no model folder")
-        return _served(_unknown_model(folder.resolve().name, str(folder.resolve()), _folder_revision(folder)))
+        try:
+            revision, former = content_of(folder), folder_revision_of_0_1(folder)
+        except OSError as error:
+            raise RefusedInputError(
+                f"--model {spec}: a file of the folder cannot be read ({error.strerror})"
+            ) from error
+        return _served(_unknown_model(folder.resolve().name, str(folder.resolve()), revision), former)
     if _HUGGING_FACE_ID.fullmatch(spec) and not spec.startswith("."):
-        return _served(_unknown_model(spec, spec, "unknown"))
+        return _served(_unknown_model(spec, spec, commit_of(spec)), UNKNOWN)
     raise RefusedInputError(
         f"unknown model {spec!r}; use one of {', '.join(CATALOGUE)}, a model folder, a Hugging Face id, "
         f"an endpoint http(s)://host/v1#model-name or an endpoint file ({ENDING})"
@@ -138,11 +189,26 @@ def _endpoint(spec: str) -> ModelChoice:
 
 
 def _at_endpoint(config: HttpEngineConfig) -> ModelChoice:
-    return ModelChoice(ModelIdentity(name=config.model, revision=config.base_url), None, config)
+    former = ModelIdentity(name=config.model, revision=config.base_url)
+    return ModelChoice(ModelIdentity(name=config.model, revision=ENDPOINT), None, config, former)
 
 
-def _served(model: ServedModel) -> ModelChoice:
-    return ModelChoice(ModelIdentity(name=model.name, revision=model.revision), model, None)
+def _served(model: ServedModel, revision_of_0_1: str | None = None) -> ModelChoice:
+    identity = identity_of(model)
+    former = ModelIdentity(name=model.name, revision=revision_of_0_1) if revision_of_0_1 else None
+    return ModelChoice(identity, model, None, None if former == identity else former)
+
+
+def identity_of(model: ServedModel) -> ModelIdentity:
+    """The identity of a model that is served here; that the embedded one is served as float32 goes without saying."""
+    is_as_published = model.source == EMBEDDED
+    options = {name: str(value) for name, value in model.engine_options.items() if name not in _NEUTRAL_OPTIONS}
+    return ModelIdentity(
+        name=model.name,
+        revision=model.revision,
+        dtype=None if is_as_published or model.dtype == "auto" else model.dtype,
+        engine_options=tuple(sorted(options.items())),
+    )
 
 
 def _from_entry(entry: CatalogueEntry, revision: str) -> ServedModel:
@@ -178,11 +244,3 @@ def _all_cores_of_a_small_machine() -> str:
     # vLLM spares a core for other processes; with two cores that costs 1.7x in judging rate (docs/benchmarks.md)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return ",".join(map(str, cores)) if len(cores) == 2 else ""
-
-
-def _folder_revision(folder: Path) -> str:
-    """Digest of the configuration and of the weights' names and sizes; reading whole weights takes minutes."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{file.name}:{file.stat().st_size}".encode())
-    return f"folder:{digest.hexdigest()[:12]}"

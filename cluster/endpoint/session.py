@@ -51,7 +51,6 @@ class Session:
             least_calls_in_flight=choice.least_calls_in_flight,
             on_wait=progress.waiting,
         )
-        self.reflection_model = (reflection or choice).identity
         self._reflection = reflection or choice
         self._reflection_engine = connector(self._reflection, APP_NAME)()
         self._num_reflections = 0  # answered

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from cluster.endpoint.models import identity_of
 from cluster.endpoint.state import read_state
 from cluster.registry import Registry
 from judge_serve.serving.home import home
@@ -19,6 +20,7 @@ def run_status() -> dict[str, Any]:
     status: dict[str, Any] = {"home": str(home()), "endpoint": None, "aliases": {}, "gates": {}, "overrides": []}
     if state is not None:
         status["endpoint"] = {"url": state.url, "pid": state.pid, "models": [m.name for m in state.models]}
+        status["endpoint"]["identities"] = {m.name: identity_of(m).id for m in state.models}
         try:
             answer = httpx.get(f"{state.url}/readyz", timeout=5.0, trust_env=False)
             status["endpoint"]["ready"] = answer.status_code == httpx.codes.OK

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from cluster.runs.config import (
     NOT_SAVED,
     CommandConfig,
+    FreshFlag,
     LabelledData,
     MaxInFlight,
     MaxNotJudged,
@@ -37,6 +38,12 @@ class GateRunConfig(CommandConfig):
     resume: ResumeFlag = False
     max_in_flight: MaxInFlight = None
     max_not_judged: MaxNotJudged = None
+    fresh: FreshFlag = False
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether everything is asked again; a run that goes on does so with what it asked."""
+        return self.fresh and not self.resume
 
     @model_validator(mode="after")
     def _check_resume(self) -> GateRunConfig:

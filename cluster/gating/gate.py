@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.endpoint.judges import choice_for
+from cluster.endpoint.judges import choice_for, reach_model
 from cluster.gating.config import GateRunConfig
 from cluster.gating.output import Gated, record_of_gated, result_of, write_run
 from cluster.gating.reference import Reference, findings_of, reference_of
-from cluster.gating.side_by_side import MeasuredSide, Side, measure_sides
+from cluster.gating.side_by_side import Asking, MeasuredSide, Side, measure_sides
 from cluster.progress import Progress
 from cluster.registry import Registry, lineage_of, resolve_release
 from cluster.registry.answer import register_answered
@@ -31,7 +31,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     registry = Registry(home())
     release = resolve_release(config.release, registry).release
     reference = reference_of(release, config.against, registry)
-    sides = _sides(release, reference, config)
+    sides = _sides(release, reference, config)  # names are refused before anything is read
     scale = release.judge.task.scale
     dataset = load_dataset(config.data, scale)
     dataset.require_split("test")
@@ -41,12 +41,15 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     progress.note(f"release {release.id} is held against {alone}{reference.words}")
     ancestors = lineage_of(release, registry.releases())
     findings = findings_of(release, ancestors, dataset)
+    sides = _reached(sides, progress)
     with open_ledger() as ledger:
         run = None
         if config.out is not None:
             run = begin_run("gate", config.out, config.saved(), ledger, progress, resume=config.resume)
         openings = count_opening(dataset, "test", ledger, "gate", str(config.out or release.id))
-        measured = measure_sides(sides, examples, pairs or [], ledger, progress, config.max_not_judged)
+        note_model = run.note_model if run is not None else lambda model: None
+        asking = Asking(ledger, progress, note_model, config.max_not_judged, fresh=config.asks_again)
+        measured = measure_sides(sides, examples, pairs or [], asking)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
     record = record_of_gated(gated, reference, dataset, openings)
@@ -63,6 +66,16 @@ def _sides(release: Release, reference: Reference, config: GateRunConfig) -> lis
         is_same = reference.release.judge.model == release.judge.model
         sides.insert(0, Side("baseline", reference.release, choice if is_same else choice_for(reference.release)))
     return sides
+
+
+def _reached(sides: Sequence[Side], progress: Progress) -> list[Side]:
+    """The sides, once their endpoints were asked what they are, each once."""
+    reached: list[Side] = []
+    for side in sides:
+        same = next((one.choice for one in reached if one.choice.address == side.choice.address is not None), None)
+        choice = same if same and same.identity.name == side.choice.identity.name else side.choice
+        reached.append(side._replace(choice=reach_model(side.release, choice, progress)))
+    return reached
 
 
 def _checked(

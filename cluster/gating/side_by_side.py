@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cluster.endpoint.models import ModelChoice
 from cluster.measuring.measure import Measured, open_measurer
 from cluster.progress import Progress
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
@@ -37,24 +38,34 @@ class MeasuredSide(NamedTuple):
         return Rerated(self.measured.judgments, self.perturbed)
 
 
+class Asking(NamedTuple):
+    """Where answers come from and who is told: the ledger, progress, whoever notes which models answer.
+
+    `max_not_judged` as in `Measurer`; `fresh` has everything asked again.
+    """
+
+    ledger: Ledger
+    progress: Progress
+    note_model: Callable[[ModelIdentity], None]
+    max_not_judged: int | None = None
+    fresh: bool = False
+
+
 def measure_sides(
-    sides: Sequence[Side],
-    examples: Sequence[Example],
-    pairs: Sequence[Perturbed],
-    ledger: Ledger,
-    progress: Progress,
-    max_not_judged: int | None = None,
+    sides: Sequence[Side], examples: Sequence[Example], pairs: Sequence[Perturbed], asking: Asking
 ) -> dict[str, MeasuredSide]:
     """Judgments and figures of each release, by its name.
 
     A model is started once for all of its releases, and not at all where the ledger answers for them.
     """
+    ledger, progress, note_model, limit, fresh = asking
     perturbed = [pair.example for pair in pairs]
     measured = {}
     for model in dict.fromkeys(side.choice.identity for side in sides):
         own = [side for side in sides if side.choice.identity == model]
         needed = [call for side in own for call in calls_of(side.release.judge, [*examples, *perturbed])]
-        with open_measurer(own[0].choice, ledger, progress, needed, max_not_judged) as measurer:
+        with open_measurer(own[0].choice, ledger, progress, needed, limit, fresh=fresh) as measurer:
+            note_model(measurer.met.identity)
             for name, release, _ in own:
                 title = f"{name} {release.id} on {len(examples)} held-out test examples"
                 found = measurer.measure(release, examples, title)

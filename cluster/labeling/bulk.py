@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.endpoint.judges import choice_for
+from cluster.endpoint.judges import choice_for, reach_model
+from cluster.endpoint.meeting import meet
 from cluster.endpoint.session import open_session
 from cluster.labeling.config import LabelConfig
 from cluster.labeling.reading import Row, passed_columns, read_rows
 from cluster.labeling.shards import write_shard
 from cluster.progress import Progress
-from cluster.registry import Registered, Registry, check_gate_passed, note_caveats, resolve_release
+from cluster.registry import Registered, Registry, check_gate_passed, check_unchanged, note_caveats, resolve_release
 from cluster.runs.config import NOT_SAVED
 from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
+from optimize_workers.evaluation.answered_by import AnsweredBy
 from optimize_workers.evaluation.layer import Layer
 from optimize_workers.evaluation.tolerated import Tolerated, shown_items
 from optimize_workers.evaluation.voted import Voted
@@ -37,14 +39,19 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     release = registered.release
     rows = read_rows(config.input)
     choice = choice_for(release, config.model).with_max_in_flight(config.max_in_flight)
+    choice = reach_model(release, choice, progress)
     with open_session(choice, home(), progress) as session:
         with open_ledger() as ledger:
+            met = meet(choice, ledger, progress)
+            changed = check_unchanged(release, met.agreement_with(release), config.force)
             run = begin_run("label", config.out, saved, ledger, progress)
-        override = config.force if not registered.gate_passed else None
+        override = config.force if changed or not registered.gate_passed else None
         if override:
             registry.record_override(registered, "label", override)
-        judged = label_rows(rows, release, session.pool, run.folder.path, progress, config.max_not_judged)
+        pool = AnsweredBy(session.pool, met.identity)
+        judged = label_rows(rows, release, pool, run.folder.path, progress, config.max_not_judged)
         result = judged | session.found()
+    result["model"] = met.as_dict()
     result["override"] = override
     result["gate"] = shown_gate(registered, note_caveats(registered, registry, progress.note))
     return run.finish(result)

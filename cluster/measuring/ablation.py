@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.endpoint.judges import choice_for
+from cluster.endpoint.judges import choice_for, reach_model
 from cluster.measuring.config import AblateConfig
 from cluster.measuring.measure import open_measurer, summary_line
 from cluster.progress import Progress
@@ -29,12 +29,14 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_split(config.split)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     programs = [judge.program, *without_each(judge.program)]
+    choice = reach_model(release, choice, progress)
     calls = [call for one in programs for call in calls_of(judge.model_copy(update={"program": one}), examples)]
-    limit = config.max_not_judged
-    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit) as measurer:
+    limit, fresh = config.max_not_judged, config.fresh
+    with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit, fresh=fresh) as measurer:
         count_opening(dataset, config.split, ledger, "bullets ablate", release.id)
         title = f"judging {len(examples)} {config.split} examples with and without each of {len(programs) - 1} bullets"
         judged, counts = measurer.answer(calls, title)
+        met = measurer.met
         judgments = [release.calibrated(judgment) for judgment in judged]
     parts = [judgments[start : start + len(examples)] for start in range(0, len(calls), len(examples))]
     figures = measure(parts[0], examples, judge.task.scale)
@@ -43,6 +45,7 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     return {
         "release": release.id,
         "dataset": {"path": dataset.path, "fingerprint": dataset.fingerprint, "split": config.split, "n": figures.n},
+        "model": met.as_dict(),
         "nmse": figures.nmse,
         "nmse_ci95": list(figures.nmse_ci95),
         "calls": counts.calls,

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from cluster.runs.config import (
     CommandConfig,
+    FreshFlag,
     LabelledData,
     MaxInFlight,
     MaxNotJudged,
@@ -25,3 +26,4 @@ class AblateConfig(CommandConfig):
     max_not_judged: MaxNotJudged = None
     limit: int | None = Field(None, ge=1, description="At most this many examples, drawn by a fixed seed.")
     max_in_flight: MaxInFlight = None
+    fresh: FreshFlag = False

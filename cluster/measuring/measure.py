@@ -11,9 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cluster.endpoint.meeting import Met, known, meet
 from cluster.endpoint.models import ModelChoice
-from cluster.endpoint.session import open_session
+from cluster.endpoint.session import Session, open_session
 from cluster.progress import Progress
+from judge_serve.judging.canaries import CanaryAnswers
 from judge_serve.judging.judge_call import JudgeCall, calls_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
@@ -21,10 +23,11 @@ from judge_serve.judging.task import Example
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evaluation.layer import Layer
-from optimize_workers.evaluation.recorded import JudgmentStore, Recorded, are_recorded
+from optimize_workers.evaluation.recorded import JudgmentStore
 from optimize_workers.evaluation.tolerated import Tolerated, shown_items
 from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Counts, Watched
+from optimize_workers.ledger import Ledger
 from optimize_workers.statistics.metrics import Figures, measure
 
 # name, release id, judgments and examples, as `RunFolder.write_judgments` takes them
@@ -41,6 +44,12 @@ class Measured(NamedTuple):
     wall_s: float
     counts: Counts | None = None  # of the judge calls behind the judgments; None where each is one call
     found: dict[str, Any] = {}  # noqa: RUF012 - what the session knew of its endpoints by then, see `Session.found`
+    met: Met | None = None  # what answered
+
+    @property
+    def canaries(self) -> CanaryAnswers | None:
+        """What the model answered to the canaries, as far as it was asked."""
+        return self.met.canaries if self.met else None
 
     def group(self, name: str) -> JudgedGroup:
         """For the run's `judgments.parquet`; `name` is the column `arm`."""
@@ -58,6 +67,7 @@ class Measured(NamedTuple):
                 "queries": len({e.item.query_id for e in self.examples}),
             },
             "judge": {"release": self.release.id, "model": judge.model.name, "mode": str(judge.mode)},
+            **({"model": self.met.as_dict()} if self.met else {}),
             **self.figures.as_dict(),
             "not_judged_items": shown_items(self.judgments),
             "calls": self.counts.calls if self.counts else len(self.judgments),
@@ -77,6 +87,7 @@ class Measurer:
         pool: carries judge calls out; None where the store holds them all.
         store: answers what it holds at no cost, records the rest.
         progress: told what goes on.
+        met: the model that answers.
         found: says what is known of the endpoints that are asked.
         max_not_judged: how many items may be not judged; None is as `Tolerated` has it.
     """
@@ -84,13 +95,18 @@ class Measurer:
     pool: Layer | None
     store: JudgmentStore
     progress: Progress
+    met: Met
     found: Callable[[], dict[str, Any]] = dict
     max_not_judged: int | None = None
+
+    def recorded(self) -> Layer:
+        """The layers that answer for the model, the store before the pool."""
+        return self.met.recorded(self.pool, self.store)
 
     def answer(self, calls: Sequence[JudgeCall], title: str) -> tuple[list[Judgment], Counts]:
         """What judges answer to calls, in their order, votes combined and not calibrated; and what that cost."""
         self.progress.phase(title, sum(call.num_samples for call in calls))
-        watched = Watched(Recorded(self.pool, self.store), self.progress)
+        watched = Watched(self.recorded(), self.progress)
         num_items = len({(call.item.query_id, call.item.doc_id) for call in calls})
         return Tolerated(Voted(watched), num_items, self.max_not_judged).judge(calls), watched.counts
 
@@ -106,7 +122,7 @@ class Measurer:
         wall_s = time.perf_counter() - started
         figures = measure(judgments, examples, release.judge.task.scale)
         self.progress.note(summary_line(figures))
-        return Measured(release, examples, judgments, figures, wall_s, counts, self.found())
+        return Measured(release, examples, judgments, figures, wall_s, counts, self.found(), self.met)
 
     def remeasure(self, release: Release, measured: Measured) -> Measured:
         """A release that differs in its calibration only from a measured one, which has none; asks nobody."""
@@ -119,18 +135,29 @@ class Measurer:
 @contextmanager
 def open_measurer(
     choice: ModelChoice,
-    store: JudgmentStore,
+    ledger: Ledger,
     progress: Progress,
     needed: Sequence[JudgeCall],
     max_not_judged: int | None = None,
+    *,
+    fresh: bool = False,
 ) -> Iterator[Measurer]:
-    """What measures judges of a model; the model is not started where the store answers all that is `needed`."""
+    """What measures judges of a model; the model is not started where the ledger answers all that is `needed`.
+
+    An endpoint is asked its canaries before, whatever the ledger holds; `fresh` has everything asked again.
+    """
     with ExitStack() as stack:
-        if are_recorded(needed, store):
-            yield Measurer(None, store, progress, max_not_judged=max_not_judged)
-            return
-        session = stack.enter_context(open_session(choice, home(), progress))
-        yield Measurer(session.pool, store, progress, session.found, max_not_judged)
+        session: Session | None = None
+        met = meet(choice, ledger, progress, needed, fresh=fresh) if choice.endpoint else known(choice, ledger)
+        if met is None or (fresh and not choice.endpoint) or not met.has_recorded(needed, ledger):
+            session = stack.enter_context(open_session(choice, home(), progress))
+            if choice.endpoint is None:
+                met = meet(choice, ledger, progress, needed, fresh=fresh)
+        assert met is not None, "an endpoint is always met"
+        if session is None:
+            yield Measurer(None, ledger, progress, met, max_not_judged=max_not_judged)
+        else:
+            yield Measurer(session.pool, ledger, progress, met, session.found, max_not_judged)
 
 
 def summary_line(figures: Figures) -> str:

@@ -82,5 +82,5 @@ def measure_repeatedly(
     scale = release.judge.task.scale
     figures = measure(rounds[0], examples, scale)
     measurer.progress.note(f"first time: {summary_line(figures)}")
-    first = Measured(release, examples, rounds[0], figures, wall_s, found=measurer.found())
+    first = Measured(release, examples, rounds[0], figures, wall_s, found=measurer.found(), met=measurer.met)
     return Repeated(first, rounds, measure_repeats(raw, examples, scale, release.calibrated), counts)

@@ -53,6 +53,10 @@ def _what(release: Release) -> Iterator[str]:
     yield f"Rates how relevant a document is to a query, from {judge.task.scale.minimum} to {judge.task.scale.maximum}."
     yield ""
     yield f"- model: {_cell(judge.model.name)}, revision {_cell(judge.model.revision)}"
+    if judge.model.reported:
+        yield f"- its endpoint reports it as {_cell(judge.model.reported)}"
+    if release.canaries:
+        yield f"- canaries: {release.canaries.num_answered} answered when it was made; 'check {release.id}' asks again"
     yield f"- licence of the model: {_cell(entry.license) if entry else 'not known to the catalogue'}"
     yield f"- answer mode: {judge.mode}, temperature {judge.sampling.temperature:g}"
     calibration = "yes" if release.calibration is not None else "no"

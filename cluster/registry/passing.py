@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from cluster.failures import GateRefusedError
 from cluster.registry.gate_record import GateRecord
 from cluster.registry.store import GATE_REASONS_TAG, Registered, Registry
+from judge_serve.judging.release import Release
 from optimize_workers.evidence.gate.config import GateConfig
 from optimize_workers.evidence.gate.rule import RuleStatus
+from optimize_workers.statistics.agreement import Agreement
 
 
 def check_gate_passed(registered: Registered, force: str | None) -> None:
@@ -76,3 +78,18 @@ def note_caveats(registered: Registered, registry: Registry, note: Callable[[str
 def _refused(registered: Registered) -> str:
     said = registered.tags.get(GATE_REASONS_TAG, "no gate has seen this release, ask 'relevance-judge gate'")
     return f"release {registered.release.id} has not passed the gate: {said}"
+
+
+def check_unchanged(release: Release, agreement: Agreement | None, force: str | None) -> str | None:
+    """What has changed of a release's model since it was made, None where nothing has.
+
+    `agreement` is of its answers to the canaries then and now, None where either is not known.
+
+    Raises: GateRefusedError if it has and nobody says why to label all the same: no gate has seen these answers.
+    """
+    if agreement is None or not agreement.is_changed:
+        return None
+    changed = f"the model of release {release.id} answers otherwise than when it was made, {agreement.words}"
+    if force is None:
+        raise GateRefusedError(f"{changed}; measure it anew with 'gate', adapt it, or give --force REASON")
+    return changed

@@ -49,12 +49,28 @@ def _judge(record: Record) -> dict[str, Any]:
         "scale": str(judge.task.scale),
         "model": judge.model.name,
         "revision": judge.model.revision,
+        "identity": judge.model.id,
+        **_answered(record),
         "mode": str(judge.mode),
         "sampling": judge.sampling.model_dump(mode="json"),
         "program": judge.program.digest[:SHORT_ID_CHARS],
         "sections": len(judge.program.sections),
         "bullets": len(judge.program.bullets),
         "demonstrations": len(judge.program.demonstrations),
+    }
+
+
+def _answered(record: Record) -> dict[str, Any]:
+    """What answered, as far as the run recorded it: what it reports itself as, its scope, its canaries."""
+    model = record.after.figures.get("model")
+    if not isinstance(model, Mapping):
+        return {}
+    canaries = model.get("canaries")
+    said = f"{canaries['agree']} of {canaries['n']} as before" if isinstance(canaries, Mapping) else "not compared"
+    scope = f"{model.get('scope')}, {'CHANGED since it was met last' if model.get('changed') else 'unchanged'}"
+    told = {"reported as": model.get("reported"), "vLLM": model.get("vllm"), "fingerprint": model.get("fingerprint")}
+    return {"answered by": model.get("identity"), "scope": scope, "canaries": said} | {
+        name: value for name, value in told.items() if value
     }
 
 

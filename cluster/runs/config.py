@@ -14,7 +14,12 @@ Split = Literal["train", "val", "test"]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]  # blanks say nothing
 LabelledData = Annotated[str, Field(description="Labelled data: file, folder or URI.")]
 ReleaseReference = Annotated[str, Field(description="Release: id, alias or path.")]
-ModelOfRelease = Annotated[str | None, Field(description="Where the release's model is, for a model folder.")]
+ModelOfRelease = Annotated[
+    str | None,
+    Field(
+        description="Where the release's model is: folder, http(s)://host/v1#name; by default where it answered last."
+    ),
+]
 OverrideReason = Annotated[Reason | None, Field(description="Reason for overriding the gate; it is recorded.")]
 MaxInFlight = Annotated[
     int | None, Field(ge=4, description="Calls under way at an endpoint at once, at most; 64 by default.")
@@ -26,7 +31,12 @@ MaxNotJudged = Annotated[
 ]
 
 
-NOT_SAVED = {"resume", "max_in_flight"}  # changes no result: a run may be resumed with another
+NOT_SAVED = {"resume", "fresh", "max_in_flight"}  # changes no result: a run may be resumed with another
+
+
+FreshFlag = Annotated[
+    bool, Field(description="Ask everything again; what the ledger holds of the model does not answer any more.")
+]
 
 
 class CommandConfig(BaseModel):
@@ -41,6 +51,12 @@ class RunConfig(CommandConfig):
     out: Path = Field(description="Folder of the run.")
     resume: ResumeFlag = False
     max_not_judged: MaxNotJudged = None
+    fresh: FreshFlag = False
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether everything is asked again; a run that goes on does so with what it asked."""
+        return self.fresh and not self.resume
 
     def saved(self) -> dict[str, Any]:
         """What the folder keeps and a resumed run must repeat."""

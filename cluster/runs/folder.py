@@ -38,6 +38,7 @@ _COLUMNS: list[Any] = [
     ("latency_s", pa.float64()),
     ("cached", pa.bool_()),
     ("digit_mass", pa.float64()),
+    ("identity", pa.string()),
 ]
 JUDGMENT_SCHEMA = pa.schema(_COLUMNS)
 
@@ -46,6 +47,7 @@ OFFERED_BULLETS = "bullets.jsonl"  # what a run chooses from
 _RELEASE = "release.json"
 _CANDIDATES = "candidates.jsonl"
 _MAY_DIFFER = {"max_not_judged"}  # of a resumed run's config: it decides nothing but whether the run fails
+_MODELS = "models.json"  # what answers in this run, by name
 
 
 class RunFolder:
@@ -85,7 +87,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
             stale = (
-                [_CANDIDATES] if resume else [_CANDIDATES, OFFERED_BULLETS, _RELEASE]
+                [_CANDIDATES] if resume else [_CANDIDATES, OFFERED_BULLETS, _RELEASE, _MODELS]
             )  # of a run that did not finish
             for name in stale:
                 (path / name).unlink(missing_ok=True)
@@ -102,6 +104,18 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file; it appears whole or not at all."""
         return write_whole(self.path / name, text)
+
+    def noted_models(self) -> list[dict[str, Any]]:
+        """What was noted to answer in this run, in order."""
+        path = self.path / _MODELS
+        try:
+            return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+        except ValueError as error:
+            raise RefusedInputError(f"{path} cannot be read ({error}); it was changed") from error
+
+    def note_models(self, identities: Sequence[dict[str, Any]]) -> None:
+        """Keep what answers in this run."""
+        self.write_json(_MODELS, list(identities))
 
     def write_release(self, document: str) -> Path:
         """Write `release.json`: what the run made or, as long as it is not finished, what its search found."""
@@ -141,6 +155,7 @@ class RunFolder:
                 "latency_s": judgment.latency_s,
                 "cached": judgment.cached,
                 "digit_mass": judgment.digit_mass,
+                "identity": judgment.identity or None,
             }
             for arm, release, judgments, examples in arms
             for judgment, example in zip(judgments, examples, strict=True)

@@ -231,4 +231,5 @@ def _judgment(row: Row) -> Judgment:
         latency_s=row.get("latency_s") or 0.0,
         cached=bool(row.get("cached")),
         digit_mass=row.get("digit_mass"),
+        identity=row.get("identity") or "",
     )

@@ -14,6 +14,7 @@ from cluster.runs.folder import RunFolder
 from cluster.runs.versions import made_with
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.ledger import Ledger
@@ -25,12 +26,31 @@ class Run:
 
     Attributes:
         command: which one, as the ledger and the gate's record name it.
+        is_resumed: whether it goes on with one that did not finish.
     """
 
     command: str
     folder: RunFolder
     ledger: Ledger
     progress: Progress
+    is_resumed: bool = False
+
+    def note_model(self, model: ModelIdentity) -> None:
+        """Keep what answers in this run.
+
+        Raises: RefusedInputError if the run is resumed and began with another model, or before it changed.
+        """
+        noted = [ModelIdentity.model_validate(one) for one in self.folder.noted_models()]
+        if model in noted:
+            return
+        began = next((one for one in noted if one.name == model.name), None)
+        if self.is_resumed and began is not None:
+            changed = "it answers otherwise now" if began.in_scope(model.scope) == model else f"it is {model.words} now"
+            raise RefusedInputError(
+                f"--resume: the run in {self.folder.path} began with {began.words} (scope {began.scope}), and "
+                f"{changed} (scope {model.scope}); its judgments would be of both, start a new run in another --out"
+            )
+        self.folder.note_models([one.model_dump(mode="json") for one in (*noted, model)])
 
     @property
     def study_journal(self) -> Path:
@@ -85,7 +105,7 @@ def begin_run(
     """
     folder = RunFolder.create(out, saved, resume=resume)
     ledger.record_run(str(folder.path.resolve()), command)
-    return Run(command, folder, ledger, progress)
+    return Run(command, folder, ledger, progress, is_resumed=resume)
 
 
 def count_opening(dataset: Dataset, split: str, ledger: Ledger, command: str, run: str) -> int:

@@ -126,6 +126,15 @@ class HttpEngine:
                 return self._read(answer)
         return self._read(await self._send(self._dialect.say(body)))
 
+    async def look_up(self, url: str) -> Any:
+        """What the endpoint says in JSON at an address, relative to its base; None where it does not."""
+        try:
+            async with asyncio.timeout(self._config.connect_timeout_s):
+                response = await self._client.get(url)
+            return json.loads(response.content) if response.is_success else None
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
+            return None
+
     async def _send(self, body: dict[str, Any]) -> _Answer:
         """Send a body and wait for all of the answer."""
         config = self._config

@@ -11,6 +11,7 @@ from judge_serve.judging.errors import MalformedAnswerError
 
 REASONING_TOKENS = 4_096  # room for hidden reasoning on top of the visible answer
 _FAILED = frozenset({"error", "abort"})  # reasons to finish that leave no answer
+_MAX_NAME_CHARS = 200
 _TEXT_PARTS = frozenset({"text", "output_text"})
 
 
@@ -67,12 +68,19 @@ def from_chat_body(body: dict[str, Any], source: str) -> EngineReply:
             prompt_tokens=int(usage.get("prompt_tokens") or 0),
             completion_tokens=int(usage.get("completion_tokens") or 0),
             first_token_logprobs=_first_token_logprobs(choice.get("logprobs")),
+            model=_named(body.get("model")),
+            system_fingerprint=_named(body.get("system_fingerprint")),
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as fault:
         raise MalformedAnswerError(
             f"{source} answered without a chat completion ({type(fault).__name__}: {fault}); "
             "check that it speaks the OpenAI chat API"
         ) from fault
+
+
+def _named(value: Any) -> str | None:
+    """A name as an endpoint gives it; what is no text names nothing."""
+    return value[:_MAX_NAME_CHARS] if isinstance(value, str) and value.strip() else None
 
 
 def _text_of(content: Any) -> str:

@@ -6,7 +6,8 @@ Imports no Ray, no optimizer and no registry.
 from judge_serve.judging.calibration import Affine, Calibration, FittedOn, Isotonic
 from judge_serve.judging.engine import Engine, EngineReply, EngineRequest
 from judge_serve.judging.errors import EngineError, RefusedInputError
-from judge_serve.judging.judge import Judge, ModelIdentity, Sampling
+from judge_serve.judging.identity import ModelIdentity
+from judge_serve.judging.judge import Judge, Sampling
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judge_file import JudgeFile, load_judge_file
 from judge_serve.judging.judge_pair import judge_item, judge_pair

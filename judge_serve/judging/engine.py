@@ -37,6 +37,8 @@ class EngineReply:
     Attributes:
         first_token_logprobs: (token, natural log probability) alternatives of the first generated token;
             None where the engine did not return any.
+        model: the name that the engine gives to the model that answered.
+        system_fingerprint: what it says of the set-up that answered.
     """
 
     text: str
@@ -44,6 +46,8 @@ class EngineReply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     first_token_logprobs: tuple[tuple[str, float], ...] | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
 
 
 class Engine(Protocol):

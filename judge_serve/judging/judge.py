@@ -8,6 +8,7 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from judge_serve.judging.content_key import digest_of
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judgment import AnswerMode
 from judge_serve.judging.parsing import MIN_DIGIT_MASS
 from judge_serve.judging.program import Program
@@ -24,15 +25,6 @@ class Sampling(BaseModel):
     max_tokens: int = Field(128, ge=8, le=8_192)
     frequency_penalty: float = Field(0.0, ge=0.0, le=2.0)
     seed: int = 0
-
-
-class ModelIdentity(BaseModel):
-    """Which weights answer: name as served and the revision (commit, checksum or endpoint)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(min_length=1)
-    revision: str = "unknown"
 
 
 def check_demonstrations(program: Program, task: Task) -> None:

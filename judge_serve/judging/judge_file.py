@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from judge_serve.judging.errors import RefusedInputError
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge import (
     Judge,
-    ModelIdentity,
     Sampling,
     check_demonstrations,
     check_explanations,

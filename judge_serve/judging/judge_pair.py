@@ -103,4 +103,5 @@ def _record(call: JudgeCall, reply: EngineReply, reading: Reading, latency_s: fl
         completion_tokens=reply.completion_tokens,
         latency_s=latency_s,
         digit_mass=reading.digit_mass,
+        identity=judge.model.id,
     )

@@ -48,6 +48,7 @@ class Judgment:
             would have said.
         cause: why this call was not judged, though the engine answers others; it is part of no figure, is recorded
             nowhere, and is asked again.
+        identity: id of what answered, see `ModelIdentity.id`.
     """
 
     query_id: str
@@ -68,10 +69,17 @@ class Judgment:
     cached: bool = False
     digit_mass: float | None = None
     cause: str | None = None
+    identity: str = ""
 
     def __reduce__(self) -> tuple[type[Judgment], tuple[Any, ...]]:
         """Sent to other processes as its fields in order: half the time of what a dataclass does by itself."""
         return Judgment, _FIELDS_OF(self)
+
+    def recorded_for(self, program: str, identity: str) -> Judgment:
+        """The same judgment as the answer of a program and a model; a third of the time of `dataclasses.replace`."""
+        values = list(_FIELDS_OF(self))
+        values[_PROGRAM], values[_IDENTITY] = program, identity
+        return Judgment(*values)
 
     @property
     def is_valid(self) -> bool:
@@ -89,4 +97,6 @@ class Judgment:
         return self.expected_rating if self.expected_rating is not None else self.rating
 
 
-_FIELDS_OF = attrgetter(*(field.name for field in fields(Judgment)))
+_NAMES = [field.name for field in fields(Judgment)]
+_FIELDS_OF = attrgetter(*_NAMES)
+_PROGRAM, _IDENTITY = _NAMES.index("program"), _NAMES.index("identity")

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from judge_serve.judging.calibration import Calibration
+from judge_serve.judging.canaries import CanaryAnswers
 from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge import Judge
@@ -28,6 +29,7 @@ class Release(BaseModel):
         calibration: turns what the judge answers into what people would have said; None leaves it as it is.
         parents: digests of the releases it was derived from.
         evidence: figures of baseline and winner on held-out data; empty for an unmeasured baseline.
+        canaries: what its model answered to the canaries when it was made; None in releases of version 0.1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +40,8 @@ class Release(BaseModel):
     calibration: Calibration | None = None
     parents: tuple[str, ...] = ()
     evidence: dict[str, Any] = {}
+    # left out where there are none, so that releases of earlier versions keep their digests
+    canaries: CanaryAnswers | None = Field(None, exclude_if=lambda canaries: canaries is None)
 
     @model_validator(mode="after")
     def _check_calibration(self) -> Release:

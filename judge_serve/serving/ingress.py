@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
+from judge_serve.catalogue.same_model import is_same_name
 from judge_serve.engines.serve_handle import ServeHandleEngine
 from judge_serve.judging import Engine, Item, JudgeCall, RefusedInputError, Release, judge_item
 from judge_serve.judging.content_key import digest_of_text
@@ -72,11 +73,12 @@ class JudgeIngress:
             raise RefusedInputError("user_config must hold exactly 'champion', a release document")
         release = Release.from_document(user_config["champion"], "user_config.champion")
         name = release.judge.model.name
-        if name not in self._engines:
+        engines = [engine for served, engine in self._engines.items() if is_same_name(served, name)]
+        if not engines:
             raise RefusedInputError(
                 f"release {release.id} needs model {name!r}, this application serves {sorted(self._engines)}"
             )
-        return _Live(release, self._engines[name])
+        return _Live(release, self._engines.get(name, engines[0]))
 
     def running(self) -> ReleaseAnswer:
         """What this replica runs."""

@@ -53,6 +53,9 @@ def build_model(model: ServedModel) -> Application:
 def llm_config(model: ServedModel) -> LLMConfig:
     """Ray Serve LLM's configuration of a served model."""
     engine: dict[str, Any] = {"max_model_len": model.max_model_len, "dtype": model.dtype, **model.engine_options}
+    if model.revision.startswith("commit:"):  # the weights that the model's identity names, whatever `main` is now
+        commit = model.revision.removeprefix("commit:")
+        engine |= {"revision": commit, "tokenizer_revision": commit}
     environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     hardware: dict[str, Any]
     if model.gpus:

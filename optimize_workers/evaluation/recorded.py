@@ -1,14 +1,21 @@
-"""The layer that answers what is recorded already, has the rest judged, once each, and records it."""
+"""The layer that answers what is recorded already, has the rest judged, once each, and records it.
+
+That a prompt was too long is an answer for one context length: it is recorded under a key of its own, see
+`too_long_key`, and asked again where the context is another one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from judge_serve.judging.errors import EngineError, NoEngineError
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge_call import JudgeCall, call_keys
 from judge_serve.judging.judgment import InvalidReason, Judgment
+from optimize_workers.evaluation.answered_by import calls_to
 from optimize_workers.evaluation.layer import Layer, OnDone, all_told
 
 
@@ -24,22 +31,39 @@ class JudgmentStore(Protocol):
         ...
 
 
+class Lookup(NamedTuple):
+    """How a store is asked beside the keys of the calls.
+
+    Attributes:
+        context_length: tokens of prompt and answer that the model takes, None where nobody says so.
+        former: what the model was recorded as by an earlier version, where that is known to be the same.
+    """
+
+    context_length: int | None = None
+    former: ModelIdentity | None = None
+
+
+PLAIN = Lookup()
+
+
 class Recorded:
     """See the module.
 
     Args:
         inner: judges what is not recorded; None where the store is known to hold all.
         store: what is recorded.
+        lookup: how it is asked.
     """
 
-    def __init__(self, inner: Layer | None, store: JudgmentStore) -> None:
+    def __init__(self, inner: Layer | None, store: JudgmentStore, lookup: Lookup = PLAIN) -> None:
         self._inner = inner
         self._store = store
+        self._lookup = lookup
 
     def judge(self, calls: Sequence[JudgeCall], on_done: OnDone | None = None) -> list[Judgment]:
         """See `Layer.judge`; equal calls are judged once, whoever comes later is answered as from the store."""
         keys = call_keys(calls)
-        known = find_answers(self._store, keys)
+        known = find_answers(self._store, calls, keys, self._lookup)
         judgments: list[Judgment | None] = [None] * len(calls)
         first_places: dict[bytes, int] = {}  # of what is asked
         repeats: dict[int, list[int]] = {}  # places of equal calls, by the first
@@ -78,29 +102,55 @@ class Recorded:
     def _record(self, keyed: Sequence[tuple[JudgeCall, bytes]], judgments: Sequence[Judgment]) -> None:
         by_revision: dict[str, list[tuple[bytes, Judgment]]] = {}
         for (call, key), judgment in zip(keyed, judgments, strict=True):
-            if judgment.is_judged:  # else it is asked again
-                by_revision.setdefault(call.judge.model.revision, []).append((key, judgment))
+            if not judgment.is_judged:  # it is asked again
+                continue
+            if judgment.invalid_reason is InvalidReason.PROMPT_TOO_LONG:
+                key = too_long_key(key, self._lookup.context_length)
+            by_revision.setdefault(call.judge.model.revision, []).append((key, judgment))
         for revision, entries in by_revision.items():
             self._store.add(entries, revision=revision)
 
 
-def are_recorded(calls: Sequence[JudgeCall], store: JudgmentStore) -> bool:
+def are_recorded(calls: Sequence[JudgeCall], store: JudgmentStore, lookup: Lookup = PLAIN) -> bool:
     """Whether the store answers all calls, with all votes of their judges, so that no engine is needed."""
-    keys = set(call_keys([sample for call in calls for sample in call.samples()]))
-    return len(find_answers(store, list(keys))) == len(keys)
+    samples = [sample for call in calls for sample in call.samples()]
+    keys = call_keys(samples)
+    return len(find_answers(store, samples, keys, lookup)) == len(set(keys))
 
 
-def find_answers(store: JudgmentStore, keys: Sequence[bytes]) -> dict[bytes, Judgment]:
-    """What a store answers; a prompt that was too long is asked again, a replica may have a longer context now."""
-    found = store.find(list(dict.fromkeys(keys)))
+def find_answers(
+    store: JudgmentStore, calls: Sequence[JudgeCall], keys: Sequence[bytes], lookup: Lookup = PLAIN
+) -> dict[bytes, Judgment]:
+    """What a store answers to calls, by their keys."""
+    found = _answers(store.find(list(dict.fromkeys(keys))))
+    missing = {key: call for key, call in zip(keys, calls, strict=True) if key not in found}
+    if missing and lookup.former is not None:
+        former = dict(zip(call_keys(calls_to(list(missing.values()), lookup.former)), missing, strict=True))
+        found |= {former[key]: judgment for key, judgment in _answers(store.find(list(former))).items()}
+        missing = {key: call for key, call in missing.items() if key not in found}
+    if missing:
+        final = {too_long_key(key, lookup.context_length): key for key in missing}
+        found |= {final[key]: judgment for key, judgment in store.find(list(final)).items()}
+    return found
+
+
+def too_long_key(key: bytes, context_length: int | None) -> bytes:
+    """Where a call's answer is recorded that its prompt is too long for a context of so many tokens."""
+    return hashlib.sha256(key + f"prompt_too_long:{context_length}".encode()).digest()
+
+
+def _answers(found: dict[bytes, Judgment]) -> dict[bytes, Judgment]:
+    """Without those of version 0.1 that were too long for a context that nobody noted."""
     too_long = InvalidReason.PROMPT_TOO_LONG
     return {key: judgment for key, judgment in found.items() if judgment.invalid_reason is not too_long}
 
 
 def _as_of(call: JudgeCall, judgment: Judgment) -> Judgment:
     """A recorded judgment as one of this call: another program may render the same prompt."""
-    program = call.judge.program.digest
-    return judgment if judgment.program == program else replace(judgment, program=program)
+    program, identity = call.judge.program.digest, call.judge.model.id
+    if judgment.program == program and judgment.identity == identity:
+        return judgment
+    return judgment.recorded_for(program, identity)
 
 
 def _tell(on_done: OnDone | None, places: Sequence[int], judgments: Sequence[Judgment | None]) -> None:

@@ -1,8 +1,8 @@
 """The ledger: the durable record of every judgment and reflection, keyed by content; the only door to the database.
 
 `store` is what others use. Under it: `schema` (tables), `upgrade` (bringing a store to this version's tables),
-`database` (connections, transactions, retries), `writer` (the thread that stores), `judgments`, `reflections` and
-`review_events` (rows and back), `upkeep` (figures, pruning, export, forgetting).
+`database` (connections, transactions, retries), `writer` (the thread that stores), `judgments`, `reflections`,
+`review_events` and `meetings` (rows and back), `upkeep` (figures, pruning, export, forgetting).
 """
 
 from optimize_workers.ledger.failures import LedgerError

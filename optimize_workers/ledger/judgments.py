@@ -66,6 +66,7 @@ _FIND = select(
             judgments.c.completion_tokens,
             judgments.c.latency_s,
             judgments.c.digit_mass,
+            judgments.c.identity,
         )
     )
 ).where(judgments.c.key.in_(bindparam("keys", expanding=True)))
@@ -74,7 +75,7 @@ _FIND = select(
 def _read(rows: Iterable[Any]) -> Iterator[tuple[bytes, Judgment]]:
     for row in rows:
         key, query_id, doc_id, rating, expected, explanation, reason, reply, finish, program, model, mode = row[:12]
-        occurrence, prompt_tokens, completion_tokens, latency_s, digit_mass = row[12:]
+        occurrence, prompt_tokens, completion_tokens, latency_s, digit_mass, identity = row[12:]
         if mode not in _MODES or reason not in _REASONS or (rating is None) == (reason is None):
             raise LedgerError(
                 f"the judgment of key {key.hex()} is damaged (mode {mode!r}, rating {rating!r}, invalid reason "
@@ -100,6 +101,7 @@ def _read(rows: Iterable[Any]) -> Iterator[tuple[bytes, Judgment]]:
                 latency_s,
                 cached=True,
                 digit_mass=digit_mass,
+                identity=unescaped(identity) or "",
             ),
         )
 
@@ -128,4 +130,5 @@ def _row(entry: AddedJudgment, stored_at: Any) -> tuple[Any, ...]:
         stored_at,
         False,  # is_forgotten
         judgment.digit_mass,
+        escaped(judgment.identity) or None,
     )

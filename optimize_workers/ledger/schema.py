@@ -124,6 +124,7 @@ judgments = Table(
     _required("stored_at", UtcTime),
     _required("is_forgotten", Boolean),
     Column("digit_mass", Float(53)),
+    Column("identity", AnyText),  # of what answered; null in rows of version 0.1
     Index("judgments_key", "key", unique=True),
     Index("judgments_doc_id", "doc_id", postgresql_using="hash"),
     Index("judgments_stored_at", "stored_at"),
@@ -165,6 +166,22 @@ run_folders = Table(
     _required("command", AnyText),
     _required("recorded_at", UtcTime),
     Index("run_folders_path_digest", "path_digest", unique=True),
+)
+
+# only ever added to: each time that a model was met, with what it answered to the canaries; no text of users
+model_meetings = Table(
+    "model_meetings",
+    metadata,
+    _id(),
+    _required("identity", LargeBinary(KEY_BYTES)),
+    _required("model", AnyText),
+    _required("scope", Integer),
+    Column("address", AnyText),
+    Column("version", AnyText),
+    Column("fingerprint", AnyText),
+    _required("canaries", AnyText),
+    _required("met_at", UtcTime),
+    Index("model_meetings_identity", "identity"),
 )
 
 # only ever added to; forgetting a document empties payloads

@@ -13,12 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
+from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.parsing import storable
+from optimize_workers.evaluation.scopes import Meeting
 from optimize_workers.ledger import upkeep
 from optimize_workers.ledger.database import PATIENCE_S, Database
 from optimize_workers.ledger.insertion import insert_new, storable_time
 from optimize_workers.ledger.judgments import AddedJudgment, find_judgments, insert_judgments
+from optimize_workers.ledger.meetings import find_last_met, find_meetings, insert_meeting
 from optimize_workers.ledger.reflections import AddedReflection, find_reflection, insert_reflections
 from optimize_workers.ledger.review_events import find_review_events, insert_review_events
 from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
@@ -75,6 +78,18 @@ class Ledger:
     def flush(self) -> None:
         """Wait until everything added is committed."""
         self._writer.flush()
+
+    def add_meeting(self, meeting: Meeting) -> None:
+        """Note that a model was met, and what it answered to the canaries."""
+        self._database.write(lambda connection: insert_meeting(connection, meeting))
+
+    def meetings(self, model: ModelIdentity) -> list[Meeting]:
+        """When this model was met, in all of its scopes, oldest first."""
+        return self._database.read(lambda connection: find_meetings(connection, model))
+
+    def last_met(self, address: str, name: str) -> ModelIdentity | None:
+        """What answered last at an address to the name of a model."""
+        return self._database.read(lambda connection: find_last_met(connection, address, name))
 
     def record_test_opening(self, fingerprint: str, command: str, run: str) -> None:
         """Note that somebody looked at a test split."""

@@ -52,6 +52,7 @@ _EXPORT_COLUMNS: list[Any] = [
     ("stored_at", pa.timestamp("us", tz="UTC")),
     ("is_forgotten", pa.bool_()),
     ("digit_mass", pa.float64()),
+    ("identity", pa.string()),
 ]
 EXPORT_SCHEMA = pa.schema(_EXPORT_COLUMNS)
 

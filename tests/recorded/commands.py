@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,8 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 RECORDED = Path(__file__).with_name("commands.json")
-LEDGER = Path(__file__).with_name("ledger.db")
-PORT = 47_815  # fixed: an endpoint's address is part of what its judgments are recorded under
+LEDGER = Path(__file__).with_name("ledger.db")  # written by version 0.1, never anew
+PORT = 47_815  # fixed: version 0.1 recorded an endpoint's judgments under its address, and so did LEDGER
 MODEL = f"http://127.0.0.1:{PORT}/v1#m"
 DATA = str(EXAMPLES / "workplace.jsonl")
 CONFIG = {
@@ -91,6 +90,10 @@ COMMANDS: dict[str, list[str]] = {
     "releases show": ["releases", "show", "{out}/mipro/release.json"],
     "releases diff": ["releases", "diff", "{out}/mipro/release.json", "{out}/gepa/release.json"],
     "status": ["status"],
+    "check": ["check", "{out}/mipro/release.json"],
+    "fresh": [
+        *["evaluate", DATA, "--model", MODEL, "--split", "val", "--limit", "30", "--fresh", "--out", "{out}/fresh"],
+    ],
     "ledger": ["ledger", "stats"],
 }
 
@@ -202,15 +205,12 @@ def run_all(folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Record what the commands write."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write {RECORDED.name} and {LEDGER.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {RECORDED.name}")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = run_all(Path(folder))
         if flags.write:
             RECORDED.write_text(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-            with endpoint():
-                run(COMMANDS["evaluate"], Path(folder) / "small", Path(folder) / "small")
-            shutil.copy(Path(folder) / "small" / "ledger.db", LEDGER)
         else:
             json.dump(found, sys.stdout, indent=1, sort_keys=True)
 

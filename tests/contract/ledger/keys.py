@@ -23,6 +23,7 @@ FULL = Judgment(
     completion_tokens=56,
     latency_s=0.125,
     digit_mass=0.97,
+    identity="0123456789ab",
 )
 
 

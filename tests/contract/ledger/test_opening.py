@@ -72,7 +72,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(url, behind):
 
 def test_a_store_of_the_first_version_is_brought_along(url, behind):
     open_and_close(url)
-    for table in ("judgments", "reflections", "reflection_documents", "run_folders", "review_events"):
+    for table in ("judgments", "reflections", "reflection_documents", "run_folders", "review_events", "model_meetings"):
         behind(f"DROP TABLE {table}")
     behind(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
     ledger = Ledger(url)

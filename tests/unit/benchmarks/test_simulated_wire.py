@@ -1,5 +1,7 @@
 """The simulated endpoint's wire form undoes `to_chat_body` and is undone by `from_chat_body`."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
@@ -40,7 +42,7 @@ def test_any_request_comes_through_unchanged(request_):
     ],
 )
 def test_a_reply_comes_through_unchanged(reply):
-    assert from_chat_body(write_completion(reply, "m"), "here") == reply
+    assert from_chat_body(write_completion(reply, "m"), "here") == replace(reply, model="m")
 
 
 def test_a_body_that_says_not_streamed_is_read():

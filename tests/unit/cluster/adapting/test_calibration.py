@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from cluster.adapting.calibration import calibrate_on_train, training_examples
 from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
+from cluster.endpoint.meeting import Met
 from cluster.labeling.bulk import label_rows
 from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
@@ -25,14 +26,16 @@ from judge_serve.judging import (
     Release,
 )
 from judge_serve.judging.judge_call import calls_of
+from judge_serve.serving.embedded_model import embedded_model_revision
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.recorded import Lookup, Recorded
 from tests.builders import SCALE, make_calibration
 from tests.fakes import InProcessPool, MemoryStore, ScriptedEngine, json_reply
 from tests.unit.judge_serve.serving.desk import Desk, completion
 
 pytestmark = pytest.mark.usefixtures("registry_home")
-MODEL = ModelIdentity(name="judge-model", revision="http://127.0.0.1:9/v1")  # nothing answers there
+MODEL = ModelIdentity(name="embedded", revision=embedded_model_revision())  # pinned: the ledger may answer
+MET = Met(MODEL, Lookup())
 PROGRAM = Program(sections={"rubric": "Rate the pair."})
 EXPECTED = Judge(program=PROGRAM, model=MODEL, mode=AnswerMode.EXPECTED)
 PROBABILITIES = {1: (-0.5, -1.0), 2: (-0.6, -1.0), 3: (-0.7, -1.0), 4: (-0.8, -1.0), 5: (-1.0, -1.0)}
@@ -221,7 +224,7 @@ def test_fitting_asks_for_train_only_and_nothing_twice(data):
     examples = training_examples(EXPECTED, dataset, limit=60)
     with Progress() as progress:
         for _ in range(2):
-            measurer = Measurer(InProcessPool(engine), store, progress)
+            measurer = Measurer(InProcessPool(engine), store, progress, MET)
             made = calibrate_on_train(EXPECTED, dataset, examples, measurer)
     assert engine.calls == 60
     assert (made.counts.calls, made.counts.cached) == (60, 60)
@@ -236,7 +239,7 @@ def test_measuring_serving_and_labeling_give_the_same_calibrated_numbers(tmp_pat
     examples = load_dataset(str(data), SCALE).by_split["test"][:5]
     pool = InProcessPool(ScriptedEngine(timid))
     with Progress() as progress:
-        measured = Measurer(pool, MemoryStore(), progress).measure(release, examples, "test").judgments
+        measured = Measurer(pool, MemoryStore(), progress, MET).measure(release, examples, "test").judgments
         out = label_rows([(e.item, {"query": e.item.query}) for e in examples], release, pool, tmp_path, progress)
     labels = pq.read_table(out["shards"][0]).to_pylist()
 
@@ -244,7 +247,7 @@ def test_measuring_serving_and_labeling_give_the_same_calibrated_numbers(tmp_pat
         found = alternatives_of(body["messages"][-1]["content"])
         return completion("2", logprobs={"content": [{"top_logprobs": [{"token": t, "logprob": p} for t, p in found]}]})
 
-    desk = Desk(answer).deploy(release)
+    desk = Desk(answer, MODEL.name).deploy(release)
     pairs = [{"query": e.item.query, "document": e.item.document} for e in examples]
     served = [desk.call("POST", "/v1/judge", json=pair).json() for pair in pairs]
     batch = desk.call("POST", "/v1/judge/batch", json={"items": pairs}).json()["items"]

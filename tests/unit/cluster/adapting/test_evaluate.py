@@ -41,7 +41,7 @@ def config(registry_home, tmp_path):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return EvaluateConfig(
         data=str(tmp_path / "pairs.jsonl"),
-        model="http://127.0.0.1:9/v1#nobody",  # asked nothing
+        model="embedded",  # pinned: asked nothing where all is recorded
         out=tmp_path / "run",
         rankings=str(tmp_path / "rankings.jsonl"),
         k=3,

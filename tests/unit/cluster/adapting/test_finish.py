@@ -56,7 +56,15 @@ def adapted_by(study):
 def adaptation_in(folder, dataset, config):
     """What is left of an adaptation when its session is closed."""
     run = Run("optimize", folder, ledger=None, progress=Progress())
-    return Adaptation(JUDGE, dataset, session=None, run=run, config=config)
+    return Adaptation(
+        JUDGE,
+        dataset,
+        session=None,
+        run=run,
+        config=config,
+        measurer=None,
+        writer=JUDGE.model,
+    )
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.finish import finish_adaptation
 from cluster.adapting.optimize import adapt_judge, run_optimize
 from cluster.endpoint.config import EXAMPLES
+from cluster.endpoint.meeting import Met
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
@@ -17,6 +19,7 @@ from cluster.runs.run import Run, open_ledger
 from judge_serve.judging import Judge, ModelIdentity, RefusedInputError, Release, load_judge_file
 from judge_serve.judging.errors import CallFailedError
 from optimize_workers.dataset.splits import load_dataset
+from optimize_workers.evaluation.recorded import Lookup
 from optimize_workers.library.bullets import Bullet, Source, read_bullets
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
@@ -26,6 +29,7 @@ HELPS = (LIBRARY[0].text, LIBRARY[1].text)
 HURTS = LIBRARY[-1].text
 JUDGE_FILE = load_judge_file(EXAMPLES / "judge.toml")
 MODEL = ModelIdentity(name="m")
+MET = Met(MODEL, Lookup())
 
 
 @dataclass
@@ -34,7 +38,6 @@ class FakeSession:
 
     pool: InProcessPool
     seen: list[str] = field(default_factory=list)
-    reflection_model = MODEL
     reflection_max_tokens = 100
     can_propose = False
 
@@ -74,7 +77,9 @@ def adapt(session, dataset, folder, library, **options):
     )
     judge: Judge = JUDGE_FILE.judge(MODEL, config.mode)
     with open_ledger() as ledger, Progress() as progress:
-        adaptation = Adaptation(judge, dataset, session, Run("optimize", folder, ledger, progress), config)
+        run = Run("optimize", folder, ledger, progress)
+        measurer = Measurer(session.pool, ledger, progress, MET)
+        adaptation = Adaptation(judge, dataset, session, run, config, measurer, MODEL)
         return adaptation, adapt_judge(adaptation, library)
 
 

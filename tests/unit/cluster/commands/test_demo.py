@@ -6,14 +6,17 @@ import pytest
 
 from cluster.adapting.search import Validation
 from cluster.commands.demo_loop import _better_of, _measure_expected
+from cluster.endpoint.meeting import Met
 from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from judge_serve.judging import AnswerMode, EngineReply, Release
 from optimize_workers.dataset.splits import Dataset
+from optimize_workers.evaluation.recorded import Lookup
 from tests.builders import JUDGE, make_examples
 from tests.fakes import InProcessPool, MemoryStore, ScriptedEngine, json_reply
 
 SPLITS = {split: make_examples(count, split) for split, count in (("train", 60), ("val", 20), ("test", 20))}
+MET = Met(JUDGE.model, Lookup())
 DATASET = Dataset("examples", "fingerprint", SPLITS, frozenset())
 
 
@@ -28,7 +31,7 @@ def rate(request):
 @pytest.fixture
 def found():
     with Progress() as progress:
-        measurer = Measurer(InProcessPool(ScriptedEngine(rate)), MemoryStore(), progress)
+        measurer = Measurer(InProcessPool(ScriptedEngine(rate)), MemoryStore(), progress, MET)
         proof = measurer.measure(Release(judge=JUDGE), SPLITS["test"], "test")
         search = SimpleNamespace(validation=Validation(SPLITS["val"], 12.5), refusal=None)
         adapted = SimpleNamespace(search=search, proof=SimpleNamespace(baseline=proof, winner=proof, gate="gate"))

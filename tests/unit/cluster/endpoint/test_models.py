@@ -1,10 +1,11 @@
 """What stands after `--model`: every form, and a refusal that never repeats a secret."""
 
+import json
 import pickle
 
 import pytest
 
-from cluster.endpoint.models import connector, resolve_model, served_model
+from cluster.endpoint.models import connector, identity_of, resolve_model, served_model
 from judge_serve.catalogue.entries import CATALOGUE
 from judge_serve.judging import RefusedInputError
 from judge_serve.serving.embedded_model import embedded_model_revision
@@ -42,7 +43,8 @@ def folder(tmp_path):
 def test_a_folder_is_served_under_its_name(folder):
     choice = resolve_model(str(folder))
     assert (choice.identity.name, choice.served.source) == ("my-model", str(folder))
-    assert choice.identity.revision.startswith("folder:")
+    assert choice.identity.revision.startswith("content:") and choice.identity.is_pinned
+    assert choice.former.revision.startswith("folder:")  # what version 0.1 recorded
 
 
 def test_the_revision_of_a_folder_follows_its_weights(folder):
@@ -59,7 +61,8 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 def test_an_endpoint_is_an_address_and_a_model():
     choice = resolve_model("https://api.example.com/v1#gpt-4o")
-    assert (choice.identity.name, choice.identity.revision) == ("gpt-4o", "https://api.example.com/v1")
+    assert (choice.identity.name, choice.identity.revision) == ("gpt-4o", "endpoint")
+    assert choice.former.revision == "https://api.example.com/v1"  # what version 0.1 recorded
     assert (choice.endpoint.base_url, choice.endpoint.model) == ("https://api.example.com/v1", "gpt-4o")
     assert (choice.served, choice.is_weak_writer) == (None, False)
 
@@ -72,9 +75,98 @@ def test_reasoning_models_are_known_by_name(model, is_reasoning):
     assert resolve_model(f"http://host/v1#{model}").endpoint.is_reasoning is is_reasoning
 
 
-def test_an_endpoint_resolves_again_from_its_identity():
-    identity = resolve_model("http://host:8000/v1#m").identity
-    assert resolve_model(f"{identity.revision}#{identity.name}").identity == identity
+def test_one_model_at_two_addresses_is_one():
+    one, other = (resolve_model(f"http://host:{port}/v1#m") for port in (8_000, 9_000))
+    assert one.identity == other.identity and one.address != other.address
+
+
+def write_tensor_file(path, values, tail=b""):
+    """A safetensors file of two tensors with these bytes."""
+    header = json.dumps(
+        {
+            "a": {"dtype": "F32", "shape": [len(values) // 4], "data_offsets": [0, len(values)]},
+            "b": {"dtype": "F32", "shape": [len(tail) // 4], "data_offsets": [len(values), len(values) + len(tail)]},
+        }
+    ).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + values + tail)
+
+
+BIG = bytes(range(256)) * 40_000  # 10 MB
+
+
+@pytest.fixture
+def tuned(folder):
+    """A folder with all that decides an answer."""
+    write_tensor_file(folder / "model.safetensors", BIG, b"1234")
+    for name, text in {
+        "tokenizer.json": "{}",
+        "tokenizer_config.json": '{"bos": 1}',
+        "chat_template.jinja": "{{ messages }}",
+        "generation_config.json": '{"top_k": 20}',
+        "vocab.txt": "a b c",
+    }.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+CHANGES = {
+    "first tensor": lambda f: write_tensor_file(f / "model.safetensors", b"\xff" + BIG[1:], b"1234"),
+    "last tensor": lambda f: write_tensor_file(f / "model.safetensors", BIG, b"1235"),
+    "tokenizer": lambda f: (f / "tokenizer.json").write_text("[]"),
+    "tokenizer config": lambda f: (f / "tokenizer_config.json").write_text('{"bos": 2}'),
+    "chat template": lambda f: (f / "chat_template.jinja").write_text("{{ massages }}"),
+    "generation config": lambda f: (f / "generation_config.json").write_text('{"top_k": 21}'),
+    "vocabulary": lambda f: (f / "vocab.txt").write_text("a b d"),
+    "config": lambda f: (f / "config.json").write_text("[]"),
+    "renamed": lambda f: (f / "model.safetensors").rename(f / "model-2.safetensors"),
+    "further template": lambda f: (f / "new.jinja").write_text("x"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_answers_changes_a_folders_identity(tuned, change):
+    before = resolve_model(str(tuned)).identity
+    size = sum(file.stat().st_size for file in tuned.iterdir())
+    CHANGES[change](tuned)
+    after = resolve_model(str(tuned)).identity
+    assert (before.name, before.is_pinned) == (after.name, True) and before.digest != after.digest
+    if change not in ("config", "further template"):
+        assert size == sum(file.stat().st_size for file in tuned.iterdir())  # sizes alone would not tell
+
+
+@pytest.mark.parametrize("name", ["README.md", ".gitattributes", "logo.png"])
+def test_what_changes_no_answer_leaves_a_folders_identity(tuned, name):
+    before = resolve_model(str(tuned)).identity
+    (tuned / name).write_text("words")
+    assert resolve_model(str(tuned)).identity == before
+
+
+def test_files_that_are_no_tensors_have_an_identity_too(folder):
+    for content in (b"", b"1234567", b"\xff" * 100, BIG):
+        (folder / "model.safetensors").write_bytes(content)
+        assert resolve_model(str(folder)).identity.is_pinned
+
+
+@pytest.mark.parametrize(
+    ("ref", "revision"), [("a" * 40, f"commit:{'a' * 40}"), ("main", "unknown"), ("", "unknown"), (None, "unknown")]
+)
+def test_the_cached_commit_of_a_hugging_face_id_is_pinned_and_served(tmp_path, monkeypatch, ref, revision):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    refs = tmp_path / "models--some--model" / "refs"
+    refs.mkdir(parents=True)
+    if ref is not None:
+        (refs / "main").write_text(ref)
+    choice = resolve_model("some/model")
+    assert (choice.identity.revision, choice.served.revision) == (revision, revision)
+    assert choice.identity.is_pinned is revision.startswith("commit:")
+
+
+def test_options_that_change_answers_are_part_of_an_identity():
+    served = resolve_model("some/model").served
+    fast = served.model_copy(update={"engine_options": {"max_num_seqs": 4}})
+    other = served.model_copy(update={"engine_options": {"quantization": "fp8", "max_num_seqs": 4}})
+    assert identity_of(served) == identity_of(fast) != identity_of(other)
+    assert identity_of(other).engine_options == (("quantization", "fp8"),)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from cluster.runs.run import open_ledger
 from judge_serve.judging import Judge, ModelIdentity, Program, Release, Task
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.program import Demonstration
+from judge_serve.serving.embedded_model import embedded_model_revision
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evidence.gate.adversarial import Kind, perturb
 from tests.builders import SCALE
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
-MODEL = ModelIdentity(name="m", revision="http://127.0.0.1:9/v1")  # nothing answers there
+MODEL = ModelIdentity(name="embedded", revision=embedded_model_revision())  # pinned: the ledger may answer
 GOOD, FAIR, POOR = "Rate what is written.", "Rate the pair.", "Say three."
 PLACE, QUERY = re.compile(r"(\d+)x"), re.compile(r"query (\d+)")
 

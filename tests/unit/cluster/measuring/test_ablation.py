@@ -11,6 +11,7 @@ from cluster.runs.run import open_ledger
 from judge_serve.judging import Judge, ModelIdentity, Program, Release
 from judge_serve.judging.judge_call import calls_of
 from judge_serve.judging.task import Task
+from judge_serve.serving.embedded_model import embedded_model_revision
 from optimize_workers.dataset.splits import load_dataset
 from optimize_workers.evaluation.recorded import Recorded
 from optimize_workers.evidence.ablation import without_each
@@ -20,7 +21,7 @@ from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
 pytestmark = pytest.mark.usefixtures("registry_home")
 GOOD, IDLE = "Rate what is written.", "Be kind."
-MODEL = ModelIdentity(name="m", revision="http://127.0.0.1:9/v1")  # nothing answers there
+MODEL = ModelIdentity(name="embedded", revision=embedded_model_revision())  # pinned: the ledger may answer
 
 
 def run(*arguments):

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from cluster.commands import app
 from cluster.commands.running import EXIT_REFUSED
+from cluster.endpoint.meeting import Met
 from cluster.labeling.bulk import label_rows
 from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
@@ -15,14 +16,16 @@ from cluster.runs.recorded import read_run
 from cluster.runs.run import open_ledger
 from judge_serve.judging import AnswerMode, Judge, ModelIdentity, Program, Release, Sampling, Votes
 from judge_serve.judging.judge_call import JudgeCall
+from judge_serve.serving.embedded_model import embedded_model_revision
 from optimize_workers.dataset.splits import load_dataset
-from optimize_workers.evaluation.recorded import Recorded
+from optimize_workers.evaluation.recorded import Lookup, Recorded
 from tests.builders import SCALE, make_calibration
 from tests.fakes import InProcessPool, MemoryStore, ScriptedEngine, json_reply
 from tests.unit.judge_serve.serving.desk import Desk, completion
 
 pytestmark = pytest.mark.usefixtures("registry_home")
-MODEL = ModelIdentity(name="judge-model", revision="http://127.0.0.1:9/v1")  # nothing answers there
+MODEL = ModelIdentity(name="embedded", revision=embedded_model_revision())  # pinned: the ledger may answer
+MET = Met(MODEL, Lookup())
 PROGRAM = Program(sections={"rubric": "Rate the pair."})
 WARM = Judge(program=PROGRAM, model=MODEL, sampling=Sampling(temperature=0.8))
 
@@ -164,10 +167,12 @@ def test_measuring_serving_and_labeling_combine_the_same_votes(tmp_path, data):
     examples = load_dataset(str(data), SCALE).by_split["val"][:5]
     pool = InProcessPool(ScriptedEngine(noisy))
     with Progress() as progress:
-        measured = Measurer(pool, MemoryStore(), progress).measure(release, examples, "val").judgments
+        measured = Measurer(pool, MemoryStore(), progress, MET).measure(release, examples, "val").judgments
         out = label_rows([(e.item, {"query": e.item.query}) for e in examples], release, pool, tmp_path, progress)
     labels = pq.read_table(out["shards"][0]).to_pylist()
-    desk = Desk(lambda body: completion(json_reply(noisy_rating(body["messages"][-1]["content"], body["seed"]))))
+    desk = Desk(
+        lambda body: completion(json_reply(noisy_rating(body["messages"][-1]["content"], body["seed"]))), MODEL.name
+    )
     desk.deploy(release)
     pairs = [{"query": e.item.query, "document": e.item.document} for e in examples]
     served = [desk.call("POST", "/v1/judge", json=pair).json() for pair in pairs]

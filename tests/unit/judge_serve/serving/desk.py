@@ -42,9 +42,9 @@ def dictated(body):
 class Desk:
     """An ingress over a fake model, and a caller of its routes."""
 
-    def __init__(self, script=lambda _body: completion()):
+    def __init__(self, script=lambda _body: completion(), model=MODEL):
         self.handle = FakeHandle(script)
-        self.ingress = JudgeIngress(model_0=(MODEL, self.handle))
+        self.ingress = JudgeIngress(model_0=(model, self.handle))
         self.app = _app_of(self.ingress)
 
     def deploy(self, of=None):

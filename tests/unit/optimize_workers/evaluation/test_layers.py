@@ -3,12 +3,13 @@
 import pytest
 
 from judge_serve.catalogue.entries import Prices
-from judge_serve.judging import EngineError, EngineReply, Judge, Sampling, Votes
+from judge_serve.judging import EngineError, EngineReply, Judge, ModelIdentity, Sampling, Votes
 from judge_serve.judging.errors import MisconfiguredError, NoEngineError, PromptTooLongError, TooManyNotJudgedError
 from judge_serve.judging.judge_call import JudgeCall, calls_of
+from optimize_workers.evaluation.answered_by import AnsweredBy, calls_to
 from optimize_workers.evaluation.budget import Budget, BudgetExceededError
 from optimize_workers.evaluation.budgeted import Budgeted
-from optimize_workers.evaluation.recorded import Recorded, are_recorded
+from optimize_workers.evaluation.recorded import Lookup, Recorded, are_recorded
 from optimize_workers.evaluation.tolerated import Tolerated
 from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Watched
@@ -101,13 +102,51 @@ def test_a_judgment_of_the_same_prompt_carries_the_program_that_was_asked_for():
     assert {j.program for j in judgments} == {SAME_TEXT.digest}
 
 
-def test_a_prompt_that_was_too_long_is_asked_again():
+def test_a_prompt_that_was_too_long_is_asked_again_for_another_context_length_only():
+    store, engine = MemoryStore(), ScriptedEngine(lambda _: PromptTooLongError("too long"))
+    for context_length, calls in ((None, 1), (None, 1), (4_096, 2), (4_096, 2), (8_192, 3), (4_096, 3)):
+        lookup = Lookup(context_length)
+        [judgment] = Recorded(InProcessPool(engine), store, lookup).judge(CALLS[:1])
+        assert (engine.calls, judgment.invalid_reason) == (calls, "prompt_too_long")
+        assert are_recorded(CALLS[:1], store, lookup) and not are_recorded(CALLS[:1], store, Lookup(1))
+
+
+def test_a_longer_context_is_answered_once():
     store = MemoryStore()
-    engine, _, layers = stack_on(lambda _: PromptTooLongError("too long"), store=store)
-    layers.judge(CALLS[:1])
-    layers.judge(CALLS[:1])
-    assert engine.calls == 2
-    assert not are_recorded(CALLS[:1], store)
+    Recorded(InProcessPool(ScriptedEngine(lambda _: PromptTooLongError("no"))), store, Lookup(512)).judge(CALLS[:1])
+    engine = ScriptedEngine(rate_well)
+    for _ in range(2):
+        [judgment] = Recorded(InProcessPool(engine), store, Lookup(1_024)).judge(CALLS[:1])
+        assert judgment.is_valid
+    assert engine.calls == 1
+
+
+def test_a_prompt_that_version_0_1_found_too_long_is_asked_again():
+    store, engine = MemoryStore(), ScriptedEngine(rate_well)
+    [short] = InProcessPool(ScriptedEngine(lambda _: PromptTooLongError("no"))).judge(CALLS[:1])
+    store.add([(CALLS[0].key, short)], revision="r")
+    Recorded(InProcessPool(engine), store).judge(CALLS[:1])
+    assert engine.calls == 1
+
+
+def test_what_an_earlier_identity_was_asked_is_found_where_both_are_one():
+    former, now = ModelIdentity(name="scripted", revision="http://old/v1"), ModelIdentity(name="scripted", reported="s")
+    store, engine = MemoryStore(), ScriptedEngine(rate_well)
+    old, new = calls_to(CALLS, former), calls_to(CALLS, now)
+    Recorded(InProcessPool(engine), store).judge(old[:5])
+    assert not are_recorded(new[:5], store) and are_recorded(new[:5], store, Lookup(former=former))
+    judgments = Recorded(InProcessPool(engine), store, Lookup(former=former)).judge(new[:8])
+    assert engine.calls == 8
+    assert {judgment.identity for judgment in judgments} == {now.id}
+
+
+def test_calls_of_a_release_are_put_to_what_answers():
+    store, engine = MemoryStore(), ScriptedEngine(rate_well)
+    changed = ModelIdentity(name="scripted", scope=1)
+    for model in (changed, ModelIdentity(name="scripted"), changed):
+        AnsweredBy(Recorded(InProcessPool(engine), store), model).judge(CALLS)
+    assert engine.calls == 2 * len(CALLS)
+    assert calls_to(CALLS, CALLS[0].judge.model) is CALLS
 
 
 def test_a_failed_wave_says_that_what_was_judged_is_kept():
