@@ -73,7 +73,7 @@ class Trial:
             "nmse": 100.0 * (1.0 - self.score),
             "validity": self.validity,
             "n": self.n,
-            "not_judged": self.not_judged,
+            **({"not_judged": self.not_judged} if self.not_judged else {}),
             "split": self.split,
             "calls": self.calls,
             "is_full": self.is_full,

@@ -88,15 +88,17 @@ class Dispatcher:
         if not self.waves:
             self._is_in_doubt = False
 
-    def call_of(self, id: CallId) -> JudgeCall:
-        """What is asked under an id that was taken."""
-        if id != CONTROL:
-            return self.waves[id.wave].calls[id.place]
+    def calls_of(self, ids: Sequence[CallId]) -> list[tuple[CallId, JudgeCall]]:
+        """What is asked under ids that were taken."""
+        if CONTROL not in ids:
+            return [(id, self.waves[id.wave].calls[id.place]) for id in ids]
         assert self._control is not None, "set when it is taken"
-        return self._control
+        return [(CONTROL, self._control)]  # a probe is taken alone
 
     def left_s_of(self, ids: Sequence[CallId]) -> dict[CallId, float]:
         """What is left of the deadline of those calls that spent some of it, each having one over all attempts."""
+        if not any(wave.troubles for wave in self._turns):
+            return {}
         spent = [(id, trouble.spent_s) for id in ids if id != CONTROL and (trouble := self._trouble_of(id))]
         return {id: self._retry.deadline_s - spent_s for id, spent_s in spent if spent_s}
 

@@ -309,7 +309,7 @@ class WorkerPool:
             worker.assigned[id] = self._dispatcher.num_judged
         worker.num_exchanges += 1
         dispatcher = self._dispatcher
-        sent = Sent([(id, dispatcher.call_of(id)) for id in calls], dispatcher.left_s_of(calls))
+        sent = Sent(dispatcher.calls_of(calls), dispatcher.left_s_of(calls))
         future: Future[Any] = worker.actor.exchange.remote(_packed(sent), HEARTBEAT_S).future()
         future.add_done_callback(lambda done: self._events.put(partial(self._returned, worker, done)))
 
