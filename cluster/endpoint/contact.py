@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from cluster.endpoint.lifecycle import APP_NAME
 from cluster.endpoint.models import ModelChoice, connector
@@ -16,7 +16,6 @@ from judge_serve.judging.engine import Engine
 from judge_serve.judging.errors import OutageError, TransientError, UnreachableError
 from judge_serve.judging.retrying import RetryPolicy
 
-Result = TypeVar("Result")
 _PAUSE_S = 1.0  # after a round that nothing was answered of; doubles
 
 
@@ -62,7 +61,7 @@ def ask_patiently(asked: Asking, on_wait: Callable[[str], None], sleep: Callable
 
 
 async def described(engine: Engine, base_url: str, model: str) -> tuple[str | None, int | None]:
-    """VLLM's version and the context length, as far as an endpoint says them."""
+    """The version of vLLM and the context length, as far as an endpoint says them."""
     if not isinstance(engine, HttpEngine):
         return None, None
     listed = await engine.look_up("models")

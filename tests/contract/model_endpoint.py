@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.contract.endpoints import Answer, Endpoint, Received, json_answer
@@ -47,3 +49,13 @@ class ModelEndpoint(Endpoint):
         body: dict[str, Any] = {"choices": [choice], "usage": {"prompt_tokens": 50, "completion_tokens": 9}}
         shown = {"model": self.reported, "system_fingerprint": self.fingerprint}
         return json_answer(body | {name: value for name, value in shown.items() if value is not None})
+
+
+@contextmanager
+def model_endpoint() -> Iterator[ModelEndpoint]:
+    """A model behind an endpoint, as long as it is used."""
+    opened = ModelEndpoint()
+    try:
+        yield opened
+    finally:
+        opened.close()
