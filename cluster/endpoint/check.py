@@ -7,12 +7,11 @@ from typing import Any
 
 from cluster.endpoint.config import CheckConfig
 from cluster.endpoint.contact import ask_patiently, asking
-from cluster.endpoint.judges import location_of, told_apart
+from cluster.endpoint.judges import location_of, release_named, told_apart
 from cluster.endpoint.meeting import contacted, met_before, vllm_version
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
 from cluster.progress import Progress
-from cluster.registry import resolve_release
 from judge_serve.judging.canaries import CANARY_SET, CanaryAnswers
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
@@ -26,7 +25,7 @@ def run_check(config: CheckConfig, progress: Progress) -> dict[str, Any]:
 
     Returns: `same` (None where that could not be measured), what differs, the agreement, what to do next.
     """
-    release = resolve_release(config.release).release
+    release = release_named(config.release)
     choice = resolve_model(config.model or location_of(release))
     told = told_apart(release, choice)
     if not told:

@@ -27,8 +27,13 @@ def judge_to_run(config: JudgeChoice) -> tuple[Release, ModelChoice]:
         file = load_judge_file(config.judge or DEFAULT_JUDGE)
         judge = file.judge(choice.identity, config.mode or DEFAULT_MODE, choice.control_tokens)
         return Release(name=judge.task.name, judge=judge), choice
-    release = resolve_release(config.release).release
+    release = release_named(config.release)
     return release, choice_for(release, config.model)
+
+
+def release_named(reference: str) -> Release:
+    """The release that an id, alias or path names; raises RefusedInputError."""
+    return resolve_release(reference).release
 
 
 def reach_judge(

@@ -7,12 +7,11 @@ from typing import Any
 
 from cluster.endpoint.judges import choice_for, reach_model
 from cluster.gating.config import GateRunConfig
-from cluster.gating.output import Gated, record_of_gated, result_of, write_run
+from cluster.gating.output import Gated, register_gated, result_of, write_run
 from cluster.gating.reference import Reference, findings_of, reference_of
 from cluster.gating.side_by_side import Asking, MeasuredSide, Side, measure_sides
 from cluster.progress import Progress
 from cluster.registry import Registry, lineage_of, resolve_release
-from cluster.registry.answer import register_answered
 from cluster.runs.run import begin_run, check_out, count_opening, open_ledger
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
@@ -52,8 +51,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
         measured = measure_sides(sides, examples, pairs or [], asking)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
-    record = record_of_gated(gated, reference, dataset, openings)
-    card = register_answered(registry, release, record, ancestors)
+    card = register_gated(registry, gated, reference, dataset, openings, ancestors)
     if run is not None:
         write_run(run, gated, result, card)
     return result

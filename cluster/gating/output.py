@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from cluster.gating.reference import Reference
 from cluster.gating.side_by_side import MeasuredSide
 from cluster.measuring.measure import Measured
-from cluster.registry import GateRecord, KeptShift
-from cluster.registry.answer import Asked, record_of
+from cluster.registry import GateRecord, KeptShift, Registry
+from cluster.registry.answer import Asked, record_of, register_answered
 from cluster.report import write_report
 from cluster.runs.run import Run
+from judge_serve.judging.release import Release
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evidence.gate.adversarial import Perturbed
 from optimize_workers.evidence.gate.check import GateResult
@@ -59,8 +60,20 @@ def result_of(gated: Gated, reference: Reference, dataset: Dataset, openings: in
     }
 
 
-def record_of_gated(gated: Gated, reference: Reference, dataset: Dataset, openings: int) -> GateRecord:
-    """What the registry keeps."""
+def register_gated(
+    registry: Registry,
+    gated: Gated,
+    reference: Reference,
+    dataset: Dataset,
+    openings: int,
+    ancestors: Sequence[Release],
+) -> str:
+    """Register the release with what the gate answered; returns its card."""
+    record = _record_of(gated, reference, dataset, openings)
+    return register_answered(registry, gated.winner.release, record, ancestors)
+
+
+def _record_of(gated: Gated, reference: Reference, dataset: Dataset, openings: int) -> GateRecord:
     against = (reference.release.id, reference.role) if reference.release else None
     asked = Asked("gate", dataset, against, openings)
     record = record_of(asked, gated.gate, gated.winner.figures, gated.winner.examples)

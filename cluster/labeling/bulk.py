@@ -14,7 +14,6 @@ from cluster.labeling.reading import Row, passed_columns, read_rows
 from cluster.labeling.shards import write_shard
 from cluster.progress import Progress
 from cluster.registry import Registered, Registry, check_gate_passed, check_unchanged, note_caveats, resolve_release
-from cluster.runs.config import NOT_SAVED
 from cluster.runs.run import begin_run, check_out, open_ledger
 from judge_serve.judging.judge_call import JudgeCall
 from judge_serve.judging.judgment import Judgment
@@ -31,7 +30,7 @@ SHARD_ROWS = 1_000
 
 def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     """Label a data set with a release; returns the content of `result.json`."""
-    saved = config.model_dump(mode="json", exclude=NOT_SAVED)
+    saved = config.saved()
     check_out(config.out, saved)
     registry = Registry(home())
     registered = resolve_release(config.release, registry)

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.endpoint.lifecycle import INGRESS
 from cluster.manifests.build import REPOSITORY
 from cluster.manifests.ray_kinds import HeadGroup, RayClusterSpec, WorkerGroup
-from cluster.manifests.serve_config import ServeConfig
+from cluster.manifests.serve_config import INGRESS_DEPLOYMENT, ServeConfig
 from judge_serve.catalogue.served_model import deployment_name
 
 DRAIN_VARIABLE = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
@@ -57,8 +56,10 @@ def placement_problems(cluster: RayClusterSpec, serve: ServeConfig) -> list[str]
         fitting = [group for group in groups if group.holds(demand)]
         if demand.replicas and not fitting:
             problems.append(f"{demand.name} needs {demand.needs()} per replica, no worker group has that in one pod")
-        if demand.name == INGRESS and any(group.gpus for group in fitting):
-            problems.append(f"{INGRESS} could be placed on a GPU pod; ask for a resource that only CPU workers have")
+        if demand.name == INGRESS_DEPLOYMENT and any(group.gpus for group in fitting):
+            problems.append(
+                f"{INGRESS_DEPLOYMENT} could be placed on a GPU pod; ask for a resource that only CPU workers have"
+            )
     for unit in ("cpus", "gpus"):
         wanted = sum(demand.replicas * getattr(demand, unit) for demand in demands)
         room = sum(group.pods * getattr(group, unit) for group in groups)

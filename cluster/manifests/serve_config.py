@@ -18,6 +18,8 @@ from cluster.manifests.ray_kinds import validation_problems
 from judge_serve.catalogue.served_model import ServedModel, deployment_name
 from judge_serve.serving.app import AppArgs
 
+INGRESS_DEPLOYMENT = INGRESS  # as an application names its ingress
+
 
 class ServeConfig(NamedTuple):
     """A Serve configuration that Ray accepts."""

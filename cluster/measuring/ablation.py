@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.endpoint.judges import choice_for, reach_model
+from cluster.endpoint.judges import choice_for, reach_model, release_named
 from cluster.measuring.config import AblateConfig
 from cluster.measuring.measure import open_measurer, summary_line
 from cluster.progress import Progress
-from cluster.registry import resolve_release
 from cluster.runs.run import count_opening, open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.judge_call import calls_of
@@ -20,7 +19,7 @@ from optimize_workers.statistics.metrics import measure
 
 def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     """Judge the release with all of its bullets and without each; effects with intervals and verdicts."""
-    release = resolve_release(config.release).release
+    release = release_named(config.release)
     judge = release.judge
     if not judge.program.bullets:
         raise RefusedInputError(f"release {release.id} has no bullets; there is nothing to ablate")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.runs.word_diff import word_pieces
 from judge_serve.judging.program import Demonstration, Program
 from judge_serve.judging.release import Release
+from optimize_workers.texts.word_diff import word_pieces
 
 
 def difference_of(first: Release, second: Release) -> dict[str, Any]:

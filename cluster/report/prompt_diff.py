@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from cluster.report.blocks import Section, cut
 from cluster.report.record import Record
-from cluster.runs.word_diff import ADDED, REMOVED, SAME, Piece, word_pieces, words_of
 from judge_serve.judging.program import Demonstration, Program
+from optimize_workers.texts.word_diff import ADDED, REMOVED, SAME, Piece, word_pieces, words_of
 
 SKIPPED = "skipped"  # a piece that says how much of an unchanged run is left out
 _CONTEXT_WORDS = 25  # kept of an unchanged run, beside what changed

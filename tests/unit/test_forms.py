@@ -19,7 +19,7 @@ from tests.source_tree import (
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 7
-MAX_CROSSINGS = 106  # file-to-file imports across rooms of cluster/ that do not start in commands/
+MAX_CROSSINGS = 100  # file-to-file imports across rooms of cluster/ that do not start in commands/
 GROUND = {"__init__", "__main__", "progress", "failures"}
 NUM_AT_TOP = 6  # modules beside the rooms of optimize_workers/
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -65,6 +65,7 @@ def test_rooms_of_cluster_are_loosely_coupled():
         one
         for one in imports()
         if one.importer.startswith("cluster.")
+        and one.importer != "cluster.__main__"  # the way into the commands, in no room
         and one.imported.startswith("cluster.")
         and room_of(one.importer) not in ("cluster.commands", room_of(one.imported))
     ]

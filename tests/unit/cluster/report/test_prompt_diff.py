@@ -3,8 +3,8 @@
 import random
 
 from cluster.report.prompt_diff import SKIPPED, differences_of, word_diff
-from cluster.runs.word_diff import ADDED, REMOVED, SAME
 from judge_serve.judging import Demonstration
+from optimize_workers.texts.word_diff import ADDED, REMOVED, SAME
 from tests.builders import PROGRAM
 
 
