@@ -22,6 +22,7 @@ from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.statistics.resampling import MIN_GROUPS, FloatArray, Groups
 from optimize_workers.study import Trial, able_trials
+from optimize_workers.texts.query_groups import query_groups
 
 
 class SelectionLuck(NamedTuple):
@@ -64,7 +65,7 @@ def selection_luck(
     if chosen is None or chosen not in judged:
         return None
     losses = 100.0 * (1.0 - np.array([trial.scores for trial in judged]))
-    found = optimism_of_the_best(losses, [example.item.query_id for example in examples])
+    found = optimism_of_the_best(losses, query_groups(example.item for example in examples))
     as_seen, alone = found or (None, None)
     return SelectionLuck(len(judged), 100.0 * (1.0 - chosen.score), as_seen, alone, test_nmse)
 

@@ -17,6 +17,7 @@ from judge_serve.judging.task import Example
 from judge_serve.judging.votes import Combine, combine
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.resampling import FloatArray, Interval, mean_interval
+from optimize_workers.texts.query_groups import query_groups
 
 Answer = Callable[[Judgment], Judgment]
 
@@ -93,7 +94,7 @@ def measure_repeats(
     if any(len(one) != len(examples) for one in rounds):
         raise ValueError(f"{[len(one) for one in rounds]} judgments for {len(examples)} examples")
     of_pairs = list(zip(*rounds, strict=True))
-    groups = [example.item.query_id for example in examples]
+    groups = query_groups(example.item for example in examples)
     gold = gold_of(examples)
     by_count: list[dict[Combine, Combined]] = []
     single: FloatArray | None = None

@@ -18,6 +18,7 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.racing import paired_gains
+from optimize_workers.texts.query_groups import query_groups
 
 NUM_FLIPS = 4_096  # of the signs of all queries
 MIN_OF_GRADE = 5  # examples that both could be read of; the mean of fewer says nothing about a grade
@@ -39,8 +40,7 @@ def chance_of_no_gain(
 
     Returns: in (0, 1]; at or under the level the candidate is better, or not worse by the margin.
     """
-    queries = [example.item.query_id for example in examples]
-    _, query_of = np.unique(queries, return_inverse=True)
+    _, query_of = np.unique(query_groups(example.item for example in examples), return_inverse=True)
     sums = np.bincount(query_of, weights=paired_gains(scores, reference) + margin)
     is_as_large = _signs(len(sums)) @ sums >= sums.sum() - 1e-9
     return float(is_as_large.mean())

@@ -31,6 +31,7 @@ from optimize_workers.statistics.comparison import compare
 from optimize_workers.statistics.metrics import gold_of, losses, nmse_interval
 from optimize_workers.statistics.racing import paired_gains
 from optimize_workers.study import Judged, Study, StudyResult
+from optimize_workers.texts.query_groups import query_groups
 
 MAX_BULLETS = 10
 LEVEL = 0.05  # of the one-sided test of a step; what is tried brings evidence of its own from train
@@ -286,7 +287,7 @@ class _Search:
                 bullets=tuple(self._texts[number] for number in contender.changed),
                 program=self._judging.program(contender.chosen),
                 nmse=float(loss.mean()),
-                ci95=nmse_interval(loss, [example.item.query_id for example in examples]),
+                ci95=nmse_interval(loss, query_groups(example.item for example in examples)),
                 delta_nmse=compared.delta_nmse,
                 delta_ci95=compared.ci95,
                 calls=self._study.budget.used,
