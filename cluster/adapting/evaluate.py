@@ -35,7 +35,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_split(config.split)
     calls = repeat_calls(judge, examples, config.repeats or 1)
     with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls) as measurer:
-        openings = count_opening(dataset, config.split, ledger, "evaluate", str(config.out))
+        openings = count_opening(dataset, config.split, ledger, "evaluate", config.out)
         run = begin_run("evaluate", config.out, config.saved(), ledger, progress, resume=config.resume)
         title = f"judging {len(examples)} {config.split} examples with {judge.model.name}"
         repeated: Repeated | None = None

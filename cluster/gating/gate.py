@@ -45,7 +45,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
         run = None
         if config.out is not None:
             run = begin_run("gate", config.out, config.saved(), ledger, progress, resume=config.resume)
-        openings = count_opening(dataset, "test", ledger, "gate", str(config.out or release.id))
+        openings = count_opening(dataset, "test", ledger, "gate", config.out or release.id)
         measured = measure_sides(sides, examples, pairs or [], ledger, progress)
     gated = _checked(measured, pairs, reference, findings, config)
     result = result_of(gated, reference, dataset, openings)
