@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cluster.adapting.config import CalibrateConfig
+from cluster.adapting.data_notes import crossings_of
 from cluster.adapting.evidence import Proof, with_evidence
 from cluster.adapting.finish import keep_proof
 from cluster.endpoint.judges import judge_to_run, reach_judge
@@ -60,6 +61,8 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
     dataset = load_dataset(config.data, given.judge.task.scale)
     for split in ("train", "test"):
         dataset.require_split(split)
+    for note in crossings_of(dataset):
+        progress.note(note)
     dataset.require_unseen(given.judge.program.demonstrations)
     registry = Registry(home())
     registry.releases()  # stores that cannot be reached are told before the judging, not after it
@@ -74,7 +77,7 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
         run = begin_run("calibrate", config.out, config.saved(), ledger, progress, resume=config.resume)
         run.note_model(measurer.met.identity)
         made = calibrate_on_train(judge, dataset, training, measurer, Method(config.method))
-        openings = count_opening(dataset, "test", ledger, "calibrate", str(run.folder.path))
+        openings = count_opening(dataset, "test", ledger, "calibrate", run.folder.path)
         title = f"uncalibrated on {len(held_out)} held-out test examples"
         before = measurer.measure(plain, held_out, title)
         proof = _prove(made, before, dataset, measurer, openings)

@@ -39,7 +39,7 @@ def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
     with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit, fresh=fresh) as measurer:
         run = begin_run("evaluate", config.out, config.saved(), ledger, progress, resume=config.resume)
         run.note_model(measurer.met.identity)
-        openings = count_opening(dataset, config.split, ledger, "evaluate", str(config.out))
+        openings = count_opening(dataset, config.split, ledger, "evaluate", config.out)
         title = f"judging {len(examples)} {config.split} examples with {release.judge.model.name}"
         repeated: Repeated | None = None
         if config.repeats is None:

@@ -70,7 +70,7 @@ def prove(
 def _open_test(adaptation: Adaptation) -> tuple[int, tuple[Example, ...]]:
     """How often the split was opened, this time counted, and the examples to compare on."""
     run, dataset, limit = adaptation.run, adaptation.dataset, adaptation.config.limit
-    openings = count_opening(dataset, "test", run.ledger, "optimize", str(run.folder.path))
+    openings = count_opening(dataset, "test", run.ledger, "optimize", run.folder.path)
     test = dataset.by_split["test"]
     examples = draw_examples(test, limit or None)
     if len(examples) < len(test):

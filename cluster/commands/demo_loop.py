@@ -36,7 +36,7 @@ from cluster.progress import Progress
 from cluster.registry import Registry
 from cluster.registry.answer import Asked, record_of
 from cluster.report import write_report
-from cluster.runs.run import begin_run, check_out, open_ledger
+from cluster.runs.run import begin_run, check_out, open_ledger, openings_of
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.judgment import AnswerMode
@@ -94,7 +94,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
                 "calibration": expected.calibration,
             }
             result |= _deploy_and_use(adaptation, adapted, expected, registry)
-            result["test_openings"] = ledger.count_test_openings(dataset.fingerprint)
+            result["test_openings"] = openings_of(dataset, ledger)
             progress.phase("stopping vLLM and Ray")
     result["wall_s"] = round(time.perf_counter() - started, 1)
     write_report(run.folder, result)  # again, with what came after the search

@@ -62,7 +62,8 @@ def run_review(
         run = read_run(config.run, config.arm, splits)
         others = [read_run(folder, None, splits) for folder in config.beside]
         if "test" in run.splits:
-            ledger.record_test_opening(run.fingerprint, "review", str(run.path))
+            opened = ledger.fingerprint_opened_by(str(run.path)) or run.fingerprint
+            ledger.record_test_opening(opened, "review", str(run.path))
             progress.note("these are test pairs, which is recorded; what is learned of them must not reach the prompt")
         beside = [judgment for other in others for judgment in (*other.judgments, *other.others)]
         author = config.author or user_name()

@@ -45,7 +45,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
         run = None
         if config.out is not None:
             run = begin_run("gate", config.out, config.saved(), ledger, progress, resume=config.resume)
-        openings = count_opening(dataset, "test", ledger, "gate", str(config.out or release.id))
+        openings = count_opening(dataset, "test", ledger, "gate", config.out or release.id)
         note_model = run.note_model if run is not None else lambda model: None
         asking = Asking(ledger, progress, note_model, config.max_not_judged, fresh=config.asks_again)
         measured = measure_sides(sides, examples, pairs or [], asking)

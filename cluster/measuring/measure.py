@@ -29,6 +29,7 @@ from optimize_workers.evaluation.voted import Voted
 from optimize_workers.evaluation.watched import Counts, Watched
 from optimize_workers.ledger import Ledger
 from optimize_workers.statistics.metrics import Figures, measure
+from optimize_workers.texts.query_groups import query_groups
 
 # name, release id, judgments and examples, as `RunFolder.write_judgments` takes them
 JudgedGroup = tuple[str, str, Sequence[Judgment], Sequence[Example]]
@@ -64,7 +65,7 @@ class Measured(NamedTuple):
                 "fingerprint": dataset.fingerprint,
                 "split": split,
                 "n": self.figures.n,
-                "queries": len({e.item.query_id for e in self.examples}),
+                "queries": len(set(query_groups(e.item for e in self.examples))),
             },
             "judge": {"release": self.release.id, "model": judge.model.name, "mode": str(judge.mode)},
             **({"model": self.met.as_dict()} if self.met else {}),

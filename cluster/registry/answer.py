@@ -13,6 +13,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.dataset.splits import Dataset
 from optimize_workers.evidence.gate.check import GateResult
 from optimize_workers.statistics.metrics import Figures
+from optimize_workers.texts.query_groups import query_groups
 
 
 class Asked(NamedTuple):
@@ -46,7 +47,7 @@ def record_of(asked: Asked, gate: GateResult, figures: Figures, examples: Sequen
         against_role=role,
         fingerprint=asked.dataset.fingerprint,
         n=figures.n,
-        queries=len({example.item.query_id for example in examples}),
+        queries=len(set(query_groups(example.item for example in examples))),
         figures=figures_of(figures.as_dict()),
         changed_limits=dict(gate.changed_limits),
         test_openings=asked.test_openings,

@@ -22,6 +22,7 @@ from cluster.report.blocks import (
 )
 from cluster.report.record import Arm, Record, records_of
 from optimize_workers.evidence.gate.config import GateConfig
+from optimize_workers.texts.query_groups import query_groups
 
 COLLAPSED_SHARE = GateConfig().max_single_rating_share
 _HUMAN = ("n", "raters", "nmse", "nmse_ci95", "nmse_constant", "krippendorff_alpha", "qwk")
@@ -224,7 +225,7 @@ def _judge_of(arm: Arm) -> str:
 def _examples(record: Record) -> str:
     figures, dataset = record.after.figures, record.dataset
     split = dataset.get("split") or ", ".join(sorted({example.split for example in record.after.examples}))
-    queries = dataset.get("queries") or len({example.item.query_id for example in record.after.examples})
+    queries = dataset.get("queries") or len(set(query_groups(example.item for example in record.after.examples)))
     return f"{shown(figures.get('n'), 0)} {split} pairs of {shown(queries, 0)} queries"
 
 

@@ -108,7 +108,22 @@ def begin_run(
     return Run(command, folder, ledger, progress, is_resumed=resume)
 
 
-def count_opening(dataset: Dataset, split: str, ledger: Ledger, command: str, run: str) -> int:
-    """Open a split, that of test on record; returns how often the test split of these data was opened so far."""
-    dataset.open_split(split, lambda fingerprint: ledger.record_test_opening(fingerprint, command, run))
-    return ledger.count_test_openings(dataset.fingerprint)
+def count_opening(dataset: Dataset, split: str, ledger: Ledger, command: str, run: Path | str) -> int:
+    """Open a split, that of test on record; returns how often the test split of these data was opened so far.
+
+    Args:
+        dataset: whose split it is.
+        split: any of its splits.
+        ledger: where the opening is noted.
+        command: what opens it.
+        run: its folder, or what it looks at where there is none.
+    """
+    opened_by = str(run.resolve()) if isinstance(run, Path) else run
+    dataset.open_split(split, lambda fingerprint: ledger.record_test_opening(fingerprint, command, opened_by))
+    return openings_of(dataset, ledger)
+
+
+def openings_of(dataset: Dataset, ledger: Ledger) -> int:
+    """How often the test split of these data was opened so far."""
+    # releases before 0.2 counted by the fingerprint of all rows
+    return ledger.count_test_openings(dataset.test_fingerprint, dataset.fingerprint)

@@ -1,14 +1,15 @@
-"""Near copies: texts that repeat another text but for some words, found by the runs of words that they share.
+"""Near copies: texts that repeat another text but for some words, found by the runs that they share.
 
 `find_near_copies` compares many texts with many others and finds every near copy. Were a text to share its runs with
 another, its rarest runs would be among them, so only those are looked up: what many texts say alike costs nothing.
 
-A changed word breaks every run that holds it: of 100 words, six or seven may differ.
+A changed word breaks every run that holds it: of 100 words, six or seven may differ. Queries are shorter than that:
+`find_near_queries` compares runs of characters, and against the longer one, since a query within another is no copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from optimize_workers.texts.wording import normalised, words_of
 
+SHINGLE_CHARS = 4  # of a query
 SHINGLE_WORDS = 3  # a run of this many words; a shorter text is one run
 NEAR_COPY_PERCENT = 80  # of the distinct runs of the smaller text; less would take pages made from one template
 _HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -30,11 +32,21 @@ def shingles_of(text: str) -> Hashes:
     Case, punctuation and line breaks do not count. Hashes are equal within one process only.
     """
     words = words_of(normalised(text).casefold().replace("_", " ")) or [text.strip()]
-    spoken = np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64)
-    run = min(SHINGLE_WORDS, len(words))
-    hashes = np.full(len(words) - run + 1, run, dtype=np.uint64)
+    return _runs(np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64), SHINGLE_WORDS)
+
+
+def _query_shingles(query: str) -> Hashes:
+    """Distinct hashes of the runs of `SHINGLE_CHARS` characters of a normalised query."""
+    codes = np.frombuffer(query.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    return _runs(codes.astype(np.uint64), SHINGLE_CHARS)
+
+
+def _runs(parts: Hashes, length: int) -> Hashes:
+    """Distinct hashes of the runs of so many parts; of fewer parts there is one run."""
+    run = min(length, len(parts))
+    hashes = np.full(len(parts) - run + 1, run, dtype=np.uint64)
     for position in range(run):
-        hashes = hashes * _HASH_BASE + spoken[position : position + len(hashes)]
+        hashes = hashes * _HASH_BASE + parts[position : position + len(hashes)]
     return np.unique(hashes)
 
 
@@ -53,14 +65,29 @@ def find_near_copies(texts: Sequence[str], others: Iterable[str]) -> dict[int, i
 
     Returns: the number of the first of `others` by the number of the text that nearly copies it.
     """
+    return _find(texts, others, shingles_of, np.minimum)
+
+
+def find_near_queries(queries: Sequence[str], others: Iterable[str]) -> dict[int, int]:
+    """Which normalised queries are near copies of another one: most of the longer one's runs are in the other too.
+
+    Returns: as `find_near_copies` does.
+    """
+    return _find(queries, others, _query_shingles, np.maximum)
+
+
+def _find(
+    texts: Sequence[str], others: Iterable[str], shingles_in: Callable[[str], Hashes], measured: np.ufunc
+) -> dict[int, int]:
+    """Near copies by the share of the smaller (`np.minimum`) or the larger (`np.maximum`) text's shingles."""
     if not texts:
         return {}
-    shingles = [shingles_of(text) for text in texts]
+    shingles = [shingles_in(text) for text in texts]
     found: dict[int, int] = {}
     left = list(range(len(texts)))
     index = _index(shingles)
     for number, other in enumerate(others):
-        for place in index.near_copies_of(shingles_of(other)):
+        for place in index.near_copies_of(shingles_in(other), measured):
             found.setdefault(left[place], number)
         if 2 * (len(texts) - len(found)) < len(left):  # what is found already is not looked up again and again
             left = [text for text in left if text not in found]
@@ -108,22 +135,24 @@ class _Index:
     texts_by_shingle: _Runs
     texts_by_rare_shingle: _Runs
 
-    def near_copies_of(self, other: Hashes) -> list[int]:
-        """Numbers of the texts that are near copies of another text."""
+    def near_copies_of(self, other: Hashes, measured: np.ufunc) -> list[int]:
+        """Numbers of the texts that share enough with another text, of the smaller or the larger of the two."""
         places = np.searchsorted(self.shingles, other).clip(max=len(self.shingles) - 1)
         held = places[self.shingles[places] == other]
         num_rare = len(held) - _fewest_shared(len(other)) + 1  # those that no text holds are rarest of all
         rare = held[np.argsort(self.num_texts[held], kind="stable")[: max(num_rare, 0)]]
-        of_smaller, _ = self.texts_by_rare_shingle.of(held)
-        of_larger, _ = self.texts_by_shingle.of(rare)
-        candidates = np.unique(np.concatenate([of_smaller, of_larger]))
+        if measured is np.maximum:  # what shares enough of the larger shares one of the rarest of both
+            found = [self.texts_by_rare_shingle.of(rare)[0]]
+        else:
+            found = [self.texts_by_rare_shingle.of(held)[0], self.texts_by_shingle.of(rare)[0]]
+        candidates = np.unique(np.concatenate(found))
         if not len(candidates):
             return []
         shingles, sizes = self.by_text.of(candidates)
         is_shared = held[np.searchsorted(held, shingles).clip(max=len(held) - 1)] == shingles
         num_shared = np.add.reduceat(is_shared, np.cumsum(sizes) - sizes, dtype=np.int64)
-        smaller = np.minimum(sizes, len(other))
-        numbers: list[int] = candidates[100 * num_shared >= NEAR_COPY_PERCENT * smaller].tolist()
+        whole = measured(sizes, len(other))
+        numbers: list[int] = candidates[100 * num_shared >= NEAR_COPY_PERCENT * whole].tolist()
         return numbers
 
 

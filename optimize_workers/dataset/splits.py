@@ -1,29 +1,38 @@
-"""Labelled data: examples from rows, splits by query, a fingerprint, and a sealed test split."""
+"""Labelled data: examples by split, what crosses splits, fingerprints, and a sealed test split."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from judge_serve.judging.content_key import digest_of, digest_of_text
+from judge_serve.judging.content_key import digest_of
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.program import Demonstration
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
-from optimize_workers.dataset.near_copies import find_near_copies
-from optimize_workers.dataset.rows import Row, read_rows, refusal, require_text, storable
+from optimize_workers.dataset.drawing import Drawing, split_of_query
+from optimize_workers.dataset.labelled import ID_CHARS, SPLITS, given_split, names_split, to_example, to_item
+from optimize_workers.dataset.near_copies import find_near_copies, find_near_queries
+from optimize_workers.dataset.rows import read_rows
+from optimize_workers.texts.query_groups import normalised_query, query_groups
 
-SPLITS = ("train", "val", "test")
-TRAIN_SHARE, VAL_SHARE = 0.6, 0.2
-ID_CHARS = 16
+__all__ = [
+    "ID_CHARS",
+    "SPLITS",
+    "Dataset",
+    "OptimizationData",
+    "draw_examples",
+    "load_dataset",
+    "load_items",
+    "split_of_query",
+]
+
+MAX_COMPARED = 50_000  # queries on each side, for about ten seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +50,60 @@ class Dataset:
     Attributes:
         fingerprint: SHA-256 of the content, independent of the order of rows.
         crossing_docs: ids of documents that occur in more than one split; never used as demonstrations.
+        is_drawn: whether the splits were drawn, since the rows name none.
     """
 
     path: str
     fingerprint: str
     by_split: dict[str, tuple[Example, ...]]
     crossing_docs: frozenset[str]
+    is_drawn: bool = False
+
+    @cached_property
+    def test_fingerprint(self) -> str:
+        """SHA-256 of the test rows alone: by it their openings are counted, whatever becomes of the other rows."""
+        return fingerprint_of(self.by_split["test"])
+
+    @cached_property
+    def queries(self) -> dict[str, Counter[str]]:
+        """Rows of each query by split; a query is named by the first of its ids, see `texts.query_groups`."""
+        examples = [e for split in SPLITS for e in self.by_split[split]]
+        found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for name, example in zip(query_groups(e.item for e in examples), examples, strict=True):
+            found[name][example.split] += 1
+        return dict(found)
+
+    @cached_property
+    def queries_by_first_row(self) -> frozenset[str]:
+        """Queries whose ids would be drawn into several splits, so that the order of rows decides."""
+        examples = [example for split in SPLITS for example in self.by_split[split]]
+        drawn: defaultdict[str, set[str]] = defaultdict(set)
+        for name, example in zip(query_groups(e.item for e in examples), examples, strict=True):
+            drawn[name].add(split_of_query(example.item.query_id))
+        return frozenset(name for name, splits in drawn.items() if len(splits) > 1)
 
     @property
     def crossing_queries(self) -> frozenset[str]:
-        """Ids of queries that occur in more than one split: held-out figures may then flatter."""
-        seen = Counter(query_id for rows in self.by_split.values() for query_id in {e.item.query_id for e in rows})
-        return frozenset(query_id for query_id, num_splits in seen.items() if num_splits > 1)
+        """Queries that occur in more than one split: held-out figures may then flatter."""
+        return frozenset(name for name, splits in self.queries.items() if len(splits) > 1)
+
+    @cached_property
+    def near_queries(self) -> dict[str, str]:
+        """Texts of queries that are near copies of a query of another split, with that query's text.
+
+        Of more than `MAX_COMPARED` queries on a side only the first so many are compared.
+        """
+        texts = {
+            split: {normalised_query(e.item.query): e.item.query for e in self.by_split[split]} for split in SPLITS
+        }
+        found: dict[str, str] = {}
+        for split, later in (("train", ("val", "test")), ("val", ("test",))):
+            others = {text: shown for one in later for text, shown in texts[one].items()}
+            own = [text for text in texts[split] if text not in others][:MAX_COMPARED]
+            held = list(others)[:MAX_COMPARED]
+            near = find_near_queries(own, held)
+            found |= {texts[split][own[number]]: others[held[other]] for number, other in near.items()}
+        return found
 
     @cached_property
     def near_copies(self) -> frozenset[str]:
@@ -92,17 +143,30 @@ class Dataset:
         return {e.item.document: e for split in ("val", "test") for e in self.by_split[split]}
 
     def open_split(self, split: str, record_opening: Callable[[str], None]) -> tuple[Example, ...]:
-        """Examples of a split; opening `test` is recorded with the data's fingerprint."""
+        """Examples of a split; opening `test` is recorded with the fingerprint of its rows."""
         self.require_split(split)
         if split == "test":
-            record_opening(self.fingerprint)
+            record_opening(self.test_fingerprint)
         return self.by_split[split]
 
     def require_split(self, split: str) -> None:
         """Raise RefusedInputError if a split holds no examples."""
         if not self.by_split[split]:
             present = {name: len(examples) for name, examples in self.by_split.items() if examples}
-            raise RefusedInputError(f"{self.path}: split {split!r} is empty, found {present}; choose another --split")
+            largest = self.largest_query
+            swallowed = f"; {largest}" if largest and self.is_drawn else ""
+            raise RefusedInputError(
+                f"{self.path}: split {split!r} is empty, found {present}{swallowed}; choose another --split"
+            )
+
+    @property
+    def largest_query(self) -> str | None:
+        """A query that has more than half of all rows, in words: its split swallows the others."""
+        num_rows = sum(map(len, self.by_split.values()))
+        name, splits = max(self.queries.items(), key=lambda one: one[1].total(), default=("", Counter[str]()))
+        if 2 * splits.total() <= num_rows:
+            return None
+        return f"query {name!r} alone has {splits.total():,} of {num_rows:,} rows, and a query is never divided"
 
 
 def load_dataset(location: str, scale: Scale) -> Dataset:
@@ -113,15 +177,21 @@ def load_dataset(location: str, scale: Scale) -> Dataset:
     rows = list(read_rows(location))
     if not rows:
         raise RefusedInputError(f"{location}: no rows")
-    has_splits = any("split" in row.values for row in rows)
-    examples = [_to_example(row, scale, has_splits) for row in rows]
+    drawing = None if any(map(names_split, rows)) else Drawing()
+    examples = []
+    for row in rows:
+        item = to_item(row)
+        split = drawing.split_of(item, row.place) if drawing else given_split(row)
+        examples.append(to_example(row, item, scale, split))
+    if drawing:
+        drawing.require_unmoved(location)
     by_split = {split: tuple(e for e in examples if e.split == split) for split in SPLITS}
     splits_of: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for example in examples:
         for key in _document_keys(example):
             splits_of[key].add(example.split)
     crossing = frozenset(e.item.doc_id for e in examples if any(len(splits_of[k]) > 1 for k in _document_keys(e)))
-    return Dataset(location, _fingerprint(examples), by_split, crossing)
+    return Dataset(location, fingerprint_of(examples), by_split, crossing, is_drawn=drawing is not None)
 
 
 def load_items(location: str) -> list[tuple[Item, dict[str, Any]]]:
@@ -136,81 +206,12 @@ def draw_examples(examples: Sequence[Example], limit: int | None, seed: int = 0)
     return tuple(examples[i] for i in sorted(np.random.default_rng([seed, 4]).permutation(len(examples))[:limit]))
 
 
-def to_item(row: Row) -> Item:
-    """Query, document and their ids; a missing id is the digest of the text."""
-    query, document = require_text(row, "query"), require_text(row, "document")
-    return Item(query, document, _id_of(row, "query_id", query), _id_of(row, "doc_id", document))
-
-
-def _id_of(row: Row, column: str, text: str) -> str:
-    value = row.values.get(column)
-    return digest_of_text(text)[:ID_CHARS] if value in (None, "") else storable(str(value))  # 0 is an id
-
-
-def split_of_query(query_id: str) -> str:
-    """60/20/20 by a hash of the query id: adding rows never moves a query."""
-    position = int.from_bytes(hashlib.sha256(query_id.encode()).digest()[:8]) / 2**64
-    if position < TRAIN_SHARE:
-        return "train"
-    return "val" if position < TRAIN_SHARE + VAL_SHARE else "test"
-
-
 def _document_keys(example: Example) -> tuple[tuple[str, str], ...]:
     return ("id", example.item.doc_id), ("text", example.item.document)  # one text may stand under two ids
 
 
-def _to_example(row: Row, scale: Scale, has_splits: bool) -> Example:
-    item = to_item(row)
-    ratings = tuple(_to_rating(row, "ratings", value, scale) for value in _to_list(row, "ratings"))
-    if "rating" in row.values:
-        rating = _to_rating(row, "rating", row.values["rating"], scale)
-    elif ratings:
-        rating = sum(ratings) / len(ratings)
-    else:
-        raise RefusedInputError(f"column 'rating' is missing ({row.place}); labelled data needs 'rating' or 'ratings'")
-    reasons = _to_list(row, "explanations") or _to_list(row, "explanation")
-    split = row.values.get("split") if has_splits else split_of_query(item.query_id)
-    if split not in SPLITS:
-        raise refusal(row, "split", split, f"expected one of {', '.join(SPLITS)} in every row, or no split column")
-    for reason in reasons:
-        if reason is not None and not isinstance(reason, str):
-            raise refusal(row, "explanation", reason, "expected text")
-    explanations = tuple(storable(reason.strip()) for reason in reasons if reason and reason.strip())
-    return Example(item, rating, explanations, ratings, str(split))
-
-
-def _to_list(row: Row, column: str) -> list[Any]:
-    value = row.values.get(column)
-    if value is None:
-        return []
-    if isinstance(value, str) and column in ("ratings", "explanations"):  # CSV holds lists as JSON
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise refusal(row, column, value, "expected a JSON list") from error
-    if column == "explanation":
-        return [value]
-    if not isinstance(value, list):
-        raise refusal(row, column, value, "expected a list")
-    return value
-
-
-def _to_rating(row: Row, column: str, value: object, scale: Scale) -> float:
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError("not a number")
-        number = float(value)
-    except (ValueError, OverflowError) as error:
-        raise refusal(row, column, value, f"expected a number on scale {scale}") from error
-    if not math.isfinite(number) or not scale.holds(number):
-        raise RefusedInputError(
-            f"{column} {value} is off scale {scale} for query_id {row.values.get('query_id')!r} ({row.place}); "
-            f"check the {column} column"
-        )
-    return number
-
-
-def _fingerprint(examples: list[Example]) -> str:
+def fingerprint_of(examples: Iterable[Example]) -> str:
+    """SHA-256 of examples with their ratings and splits, in any order."""
     rows = Counter(
         digest_of([e.item.query, e.item.document, e.item.query_id, e.item.doc_id, e.gold_rating, e.split])
         for e in examples

@@ -13,6 +13,7 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.disagreement import LENGTHS, lengths_of
 from optimize_workers.statistics.resampling import FloatArray, mean_interval
+from optimize_workers.texts.query_groups import query_groups
 from optimize_workers.texts.wording import normalised, words_of
 
 OVERLAPS = ("none", "up to half", "more than half", "all")
@@ -85,6 +86,6 @@ def _table(
         members = [number for number, kind in enumerate(kinds) if kind == name]
         if members:
             own = gaps[members]
-            queries = [examples[number].item.query_id for number in members]
+            queries = query_groups(examples[number].item for number in members)
             rows.append(BiasRow(name, len(members), float(own.mean()), mean_interval(own, queries)))
     return BiasTable(title, tuple(rows))

@@ -23,6 +23,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.evidence.reliability import Reliability, equal_count_bins, reliability, reliability_as_dict
 from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.resampling import FloatArray
+from optimize_workers.texts.query_groups import query_groups
 
 MIN_PAIRS = 20  # readable pairs under which nothing is fitted
 MIN_QUERIES = 3
@@ -47,7 +48,7 @@ class TrainingPairs(NamedTuple):
 
     values: FloatArray
     human: FloatArray
-    query_ids: list[str]
+    queries: list[str]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def fit_calibration(
     scale = judge.task.scale
     reason = _why_not(pairs, len(judgments))
     as_it_is = reliability(pairs.values, pairs.human)
-    counts = {"num_judged": len(judgments), "num_pairs": len(pairs.values), "num_queries": len(set(pairs.query_ids))}
+    counts = {"num_judged": len(judgments), "num_pairs": len(pairs.values), "num_queries": len(set(pairs.queries))}
     if reason is not None:
         return Fitted(None, reason, {}, as_it_is, as_it_is, **counts)
     predicted = cross_predict(pairs, scale)
@@ -175,8 +176,8 @@ FITS: dict[Method, Fit] = {Method.AFFINE: fit_affine, Method.ISOTONIC: fit_isoto
 def cross_predict(pairs: TrainingPairs, scale: Scale) -> dict[Method, FloatArray]:
     """What each method predicts for pairs whose queries it was not fitted on, the simplest method first."""
     predicted = {kind: pairs.values.copy() for kind in (Method.NONE, *FITS)}
-    folds = GroupKFold(n_splits=min(NUM_FOLDS, len(set(pairs.query_ids))))
-    for train, held_out in folds.split(pairs.values, groups=pairs.query_ids):
+    folds = GroupKFold(n_splits=min(NUM_FOLDS, len(set(pairs.queries))))
+    for train, held_out in folds.split(pairs.values, groups=pairs.queries):
         for kind, fit in FITS.items():
             curve = fit(pairs.values[train], pairs.human[train])
             predicted[kind][held_out] = _answers(curve, pairs.values[held_out], scale)
@@ -197,12 +198,12 @@ def _readable(judgments: Sequence[Judgment], examples: Sequence[Example]) -> Tra
     return TrainingPairs(
         np.array([value for value, _ in read], dtype=np.float64),
         np.array([example.gold_rating for _, example in read], dtype=np.float64),
-        [example.item.query_id for _, example in read],
+        query_groups(example.item for _, example in read),
     )
 
 
 def _why_not(pairs: TrainingPairs, num_judged: int) -> str | None:
-    num_queries = len(set(pairs.query_ids))
+    num_queries = len(set(pairs.queries))
     if len(pairs.values) < MIN_PAIRS:
         return f"{len(pairs.values)} of {num_judged} training judgments are readable, at least {MIN_PAIRS} are needed"
     if num_queries < MIN_QUERIES:

@@ -23,6 +23,7 @@ from optimize_workers.statistics.metrics import (
     quadratic_weighted_kappa,
 )
 from optimize_workers.statistics.resampling import FloatArray, Interval
+from optimize_workers.texts.query_groups import query_groups
 
 MIN_RATERS = 2
 
@@ -88,7 +89,7 @@ def human_ceiling(
         n=len(pairs),
         raters=max(map(len, ratings)),
         nmse=float(loss.mean()),
-        nmse_ci95=nmse_interval(loss, [pair.item.query_id for pair in pairs], seed),
+        nmse_ci95=nmse_interval(loss, query_groups(pair.item for pair in pairs), seed),
         nmse_constant=float(constant_losses(gold, scale).mean()),
         krippendorff_alpha=ordinal_alpha([pair.gold_ratings for pair in pairs]),
         qwk=_kappa_of_raters(ratings, scale),

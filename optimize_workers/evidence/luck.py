@@ -22,6 +22,7 @@ from judge_serve.judging.program import Program
 from judge_serve.judging.task import Example
 from optimize_workers.statistics.resampling import MIN_GROUPS, FloatArray, Groups
 from optimize_workers.study import Trial, able_trials
+from optimize_workers.texts.query_groups import query_groups
 
 
 class SelectionLuck(NamedTuple):
@@ -65,7 +66,8 @@ def selection_luck(
         return None
     losses = 100.0 * (1.0 - np.array([trial.scores for trial in judged]))
     places = np.flatnonzero(~np.isnan(losses).any(axis=0))  # of what all of them were judged on
-    found = optimism_of_the_best(losses[:, places], [examples[place].item.query_id for place in places])
+    groups = query_groups(example.item for example in examples)
+    found = optimism_of_the_best(losses[:, places], [groups[place] for place in places])
     as_seen, alone = found or (None, None)
     return SelectionLuck(len(judged), 100.0 * (1.0 - chosen.score), as_seen, alone, test_nmse)
 

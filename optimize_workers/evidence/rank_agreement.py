@@ -27,10 +27,10 @@ def tau_of_queries(values: FloatArray, groups: Groups) -> Agreement:
     """Agreement of two values of each query on the order of the queries.
 
     Args:
-        values: shape (2, queries), in the order of the names of `groups`.
-        groups: of which each query is one. Time grows with the square of the queries, a minute for 10,000.
+        values: shape (2, queries).
+        groups: of the queries. Time grows with the square of the queries, a minute for 10,000.
     """
-    times = np.concatenate([np.ones((1, values.shape[1])), *groups.counts()]).astype(np.float32)
+    times = np.concatenate([np.ones((1, values.shape[1])), *groups.counts_of_values()]).astype(np.float32)
     joint, first, second = np.zeros((3, len(times)))
     step = max(1, BLOCK_CELLS // values.shape[1])
     for start in range(0, values.shape[1], step):

@@ -20,6 +20,7 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.rank_agreement import EQUAL, Agreement, order_agreement, tau_of_queries
 from optimize_workers.statistics.resampling import Estimate, FloatArray, Groups, mean_estimates
+from optimize_workers.texts.query_groups import query_groups
 
 HUMAN, JUDGE = 0, 1
 NUM_TAU_RESAMPLES = 2_000  # each costs the square of the queries
@@ -136,11 +137,13 @@ def ranking_consequence(
         [[ndcg_at(k, lists[query], gains[query]) for query in kept] for lists in rankings.values()]
     ).transpose(0, 2, 1)  # [ranking][kind of label][query]
     names = list(rankings)
-    groups = Groups(kept)
+    query_of = dict(zip((e.item.query_id for e in examples), query_groups(e.item for e in examples), strict=True))
+    queries = [query_of[query] for query in kept]
+    groups = Groups(queries)
     means = mean_estimates(values.reshape(-1, len(kept)), groups, [(0.0, 1.0)] * 2 * len(names))
     figures = [RankingFigures(name, *_both(means, place)) for place, name in enumerate(names)]
     differences = [
-        _difference((names[one], names[other]), values[other] - values[one], kept)
+        _difference((names[one], names[other]), values[other] - values[one], queries)
         for one, other in combinations(range(len(names)), 2)
     ]
     order = order_agreement(values, groups) if len(names) >= 3 else None

@@ -18,6 +18,7 @@ from judge_serve.judging.votes import Combine, combine
 from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.resampling import FloatArray, Interval, mean_interval
+from optimize_workers.texts.query_groups import query_groups
 
 Answer = Callable[[Judgment], Judgment]
 
@@ -95,7 +96,7 @@ def measure_repeats(
         raise ValueError(f"{[len(one) for one in rounds]} judgments for {len(examples)} examples")
     examples, rounds = judged_by_all(examples, *rounds)
     of_pairs = list(zip(*rounds, strict=True))
-    groups = [example.item.query_id for example in examples]
+    groups = query_groups(example.item for example in examples)
     gold = gold_of(examples)
     by_count: list[dict[Combine, Combined]] = []
     single: FloatArray | None = None

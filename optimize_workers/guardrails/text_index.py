@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from judge_serve.judging.task import Example
 from optimize_workers.guardrails.identifiers import figures_in, names_in, references_in
+from optimize_workers.texts.query_groups import query_groups
 from optimize_workers.texts.vocabulary import stem
 from optimize_workers.texts.wording import normalised, words_of
 
@@ -150,8 +151,9 @@ def _read(examples: Iterable[Example]) -> _Texts:
     queries: defaultdict[str, int] = defaultdict(count().__next__)
     documents: defaultdict[str, int] = defaultdict(count().__next__)
     seen: set[tuple[int, str]] = set()
-    for example in examples:
-        item, query = example.item, queries[example.item.query_id]
+    examples = list(examples)
+    for example, name in zip(examples, query_groups(e.item for e in examples), strict=True):
+        item, query = example.item, queries[name]
         kinds = (_QUERY, _DOCUMENT, *(_REASON for _ in example.explanations))
         for kind, text in zip(kinds, (item.query, item.document, *example.explanations), strict=True):
             if (query, text) in seen:

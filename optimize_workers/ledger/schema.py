@@ -88,6 +88,8 @@ def _required(name: str, kind: Any) -> Column[Any]:
     return Column(name, kind, nullable=False)
 
 
+MAX_RUN_CHARS = 500
+
 split_openings = Table(
     "split_openings",
     metadata,
@@ -95,7 +97,7 @@ split_openings = Table(
     Column("fingerprint", String(64), nullable=False, index=True),
     Column("opened_at", UtcTime, nullable=False),
     Column("command", String(200), nullable=False),
-    Column("run", String(500), nullable=False),
+    Column("run", String(MAX_RUN_CHARS), nullable=False),
 )
 
 # An integer primary key keeps rows in the order of their arrival; only the small index on `key` is written in places.

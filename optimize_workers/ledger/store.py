@@ -24,7 +24,7 @@ from optimize_workers.ledger.judgments import AddedJudgment, find_judgments, ins
 from optimize_workers.ledger.meetings import find_last_met, find_meetings, insert_meeting
 from optimize_workers.ledger.reflections import AddedReflection, find_reflection, insert_reflections
 from optimize_workers.ledger.review_events import find_review_events, insert_review_events
-from optimize_workers.ledger.schema import KEY_BYTES, escaped, run_folders, split_openings
+from optimize_workers.ledger.schema import KEY_BYTES, MAX_RUN_CHARS, escaped, run_folders, split_openings
 from optimize_workers.ledger.upgrade import open_store
 from optimize_workers.ledger.writer import Writer
 from optimize_workers.library.reviews import ReviewEvent
@@ -94,13 +94,19 @@ class Ledger:
     def record_test_opening(self, fingerprint: str, command: str, run: str) -> None:
         """Note that somebody looked at a test split."""
         row = {"fingerprint": fingerprint, "opened_at": datetime.now(UTC), "command": command}
-        row["run"] = storable(run[:500])
+        row["run"] = storable(run[:MAX_RUN_CHARS])
         self._database.write(lambda connection: connection.execute(insert(split_openings), row).close())
 
-    def count_test_openings(self, fingerprint: str) -> int:
-        """How often the test split of this data was opened, this store's whole life."""
-        query = select(func.count()).select_from(split_openings).where(split_openings.c.fingerprint == fingerprint)
+    def count_test_openings(self, *fingerprints: str) -> int:
+        """How often a test split known by one of these was opened, this store's whole life."""
+        query = select(func.count()).select_from(split_openings).where(split_openings.c.fingerprint.in_(fingerprints))
         return self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
+
+    def fingerprint_opened_by(self, run: str) -> str | None:
+        """The test split that a run opened last; None if it opened none, or did so before its path was recorded."""
+        opened = select(split_openings.c.fingerprint).where(split_openings.c.run == storable(run[:MAX_RUN_CHARS]))
+        query = opened.order_by(split_openings.c.opened_at.desc()).limit(1)
+        return self._database.read(lambda connection: connection.execute(query).scalar_one_or_none())
 
     def record_run(self, path: str, command: str) -> None:
         """Note the folder of a run once, so that `forget` finds its files."""

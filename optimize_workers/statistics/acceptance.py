@@ -19,6 +19,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.racing import paired_gains
+from optimize_workers.texts.query_groups import query_groups
 
 NUM_FLIPS = 4_096  # of the signs of all queries
 MIN_OF_GRADE = 5  # examples that both could be read of; the mean of fewer says nothing about a grade
@@ -41,10 +42,10 @@ def chance_of_no_gain(
     Returns: in (0, 1]; at or under the level the candidate is better, or not worse by the margin.
     """
     is_scored = ~np.isnan(np.asarray(scores, np.float64) - np.asarray(reference, np.float64))
-    queries = [example.item.query_id for example, is_pair in zip(examples, is_scored, strict=True) if is_pair]
-    if not queries:
+    groups = query_groups(example.item for example, is_pair in zip(examples, is_scored, strict=True) if is_pair)
+    if not groups:
         return 1.0
-    _, query_of = np.unique(queries, return_inverse=True)
+    _, query_of = np.unique(groups, return_inverse=True)
     sums = np.bincount(query_of, weights=paired_gains(scores, reference) + margin)
     is_as_large = _signs(len(sums)) @ sums >= sums.sum() - 1e-9
     return float(is_as_large.mean())

@@ -17,6 +17,7 @@ from judge_serve.judging.task import Example
 from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses
 from optimize_workers.statistics.resampling import Estimate, FloatArray, Groups, Interval, estimate_of, mean_estimates
+from optimize_workers.texts.query_groups import query_groups
 
 NMSE_RANGE = (-100.0, 100.0)  # of a difference
 
@@ -144,7 +145,7 @@ def compare_fully(
 
 
 def _queries(examples: Sequence[Example], seed: int) -> Groups:
-    return Groups([example.item.query_id for example in examples], seed)
+    return Groups(query_groups(example.item for example in examples), seed)
 
 
 def _of_means(values: FloatArray, found: Estimate | None, *, more_is_better: bool = False) -> Difference:

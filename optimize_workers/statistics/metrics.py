@@ -16,6 +16,7 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.resampling import FloatArray, Interval, mean_interval
+from optimize_workers.texts.query_groups import query_groups
 
 INVALID_LOSS = 100.0
 
@@ -152,7 +153,7 @@ def measure(judgments: Sequence[Judgment], examples: Sequence[Example], scale: S
         invalid=len(judgments) - num_valid,
         invalid_reasons=dict(sorted(reasons.items())),
         nmse=total,
-        nmse_ci95=nmse_interval(loss, [e.item.query_id for e in examples], seed),
+        nmse_ci95=nmse_interval(loss, query_groups(e.item for e in examples), seed),
         nmse_valid=float(loss[is_valid].mean()) if num_valid else None,
         nmse_rounded=float(rounded.mean()),
         nmse_constant=constant,
@@ -191,7 +192,7 @@ def skill_interval(
     constant = constant_losses(gold, scale)
     gained = constant - losses(judgments, gold, scale)
     whole = float(constant.mean())
-    interval = mean_interval(gained, [e.item.query_id for e in examples], seed) if whole > 0 else None
+    interval = mean_interval(gained, query_groups(e.item for e in examples), seed) if whole > 0 else None
     return (interval[0] / whole, interval[1] / whole) if interval else None
 
 

@@ -64,6 +64,11 @@ class Groups:
             draws += offsets[: len(draws)]
             yield np.bincount(draws, minlength=len(draws)).reshape(rows, self.num_groups).astype(np.float64)
 
+    def counts_of_values(self) -> Iterator[FloatArray]:
+        """How often each resample holds each of the n values, in parts as `counts` gives them."""
+        for counts in self.counts():
+            yield counts[:, self._codes]
+
     def resampled(self, sums: FloatArray) -> FloatArray:
         """Sums over resamples of as many groups as there are, from sums by group (k, groups); shape (k, resamples)."""
         found = np.empty((len(sums), self.num_resamples))

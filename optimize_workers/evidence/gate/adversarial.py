@@ -19,6 +19,7 @@ from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example, Item
 from optimize_workers.dataset.derived_ids import derived_id
 from optimize_workers.evidence.gate import perturbations
+from optimize_workers.texts.query_groups import normalised_query, query_groups
 from optimize_workers.texts.wording import normalised, words_of
 
 PER_KIND = 40
@@ -70,6 +71,7 @@ def perturb(examples: Sequence[Example], scale: Scale, seed: int = 0, per_kind: 
     should fall on pairs that they rate above it.
     """
     found = []
+    queries = query_groups(example.item for example in examples)
     for kind in Kind:
         own: list[Perturbed] = []
         places = [place for place, example in enumerate(examples) if _makes_sense(kind, example, scale)]
@@ -77,7 +79,8 @@ def perturb(examples: Sequence[Example], scale: Scale, seed: int = 0, per_kind: 
             if len(own) == per_kind:
                 break
             generator = np.random.default_rng(int.from_bytes(_order(seed, kind, examples[place])[:8]))
-            item = _perturbed_item(kind, examples[place], examples, len(own), scale, generator)
+            others = [one.item for one, query in zip(examples, queries, strict=True) if query != queries[place]]
+            item = _perturbed_item(kind, examples[place].item, others, len(own), scale, generator)
             if item is not None:
                 own.append(Perturbed(kind, place, replace(examples[place], item=item)))
         found += own
@@ -99,15 +102,14 @@ def _order(seed: int, kind: Kind, example: Example) -> bytes:
 
 
 def _perturbed_item(
-    kind: Kind, example: Example, examples: Sequence[Example], number: int, scale: Scale, generator: Generator
+    kind: Kind, item: Item, others: Sequence[Item], number: int, scale: Scale, generator: Generator
 ) -> Item | None:
-    """The perturbed pair under ids of its own; None where the kind cannot be made of it."""
-    item = example.item
+    """The perturbed pair under ids of its own, from the pairs of other queries; None where the kind cannot be made."""
     if kind is Kind.SWAPPED:
-        return _swapped(item, examples, generator)
+        return _swapped(item, others, generator)
     source_id: str | None = None
     if kind is Kind.PADDED:
-        strangers = [e.item for e in examples if e.item.query_id != item.query_id and e.item.document != item.document]
+        strangers = [one for one in others if one.document != item.document]
         if not strangers:
             return None
         stranger = strangers[int(generator.integers(len(strangers)))]
@@ -118,11 +120,13 @@ def _perturbed_item(
     return replace(item, document=text, doc_id=derived_id(item.doc_id, kind, source_id)) if text else None
 
 
-def _swapped(item: Item, examples: Sequence[Example], generator: Generator) -> Item | None:
+def _swapped(item: Item, others: Sequence[Item], generator: Generator) -> Item | None:
     """The document under the query that shares the fewest words with it, of those that it was not labelled for."""
-    labelled = {e.item.query for e in examples if item.document == e.item.document or item.doc_id == e.item.doc_id}
-    queries = {e.item.query: e.item.query_id for e in examples if e.item.query_id != item.query_id}
-    candidates = [query for query in queries if query not in labelled and query != item.query]
+    labelled = {
+        normalised_query(one.query) for one in others if item.document == one.document or item.doc_id == one.doc_id
+    }
+    queries = {one.query: one.query_id for one in others}
+    candidates = [query for query in queries if normalised_query(query) not in labelled]
     if not candidates:
         return None
     words = set(words_of(normalised(item.document).casefold()))

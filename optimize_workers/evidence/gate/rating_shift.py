@@ -11,6 +11,7 @@ from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.task import Example
 from optimize_workers.evidence.gate.adversarial import EXPECTED, Expected, Kind, Perturbed
 from optimize_workers.statistics.resampling import FloatArray, mean_interval
+from optimize_workers.texts.query_groups import query_groups
 
 MIN_FOR_INTERVAL = 5  # pairs; an interval of fewer says nothing
 _MOVED = 1.0 - 1e-9  # a rating unit
@@ -76,7 +77,7 @@ def _rating_shift(
     kind: Kind, pairs: Sequence[Perturbed], judge: Rerated, examples: Sequence[Example], other: Rerated | None
 ) -> RatingShift:
     members = [number for number, pair in enumerate(pairs) if pair.kind is kind and judge.perturbed[number].is_judged]
-    queries = np.array([examples[pairs[number].place].item.query_id for number in members])
+    queries = np.array(query_groups(examples[pairs[number].place].item for number in members))
     expected = EXPECTED[kind]
     moves = _moves(members, pairs, judge)
     is_read = ~np.isnan(moves)

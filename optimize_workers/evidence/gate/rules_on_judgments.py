@@ -14,6 +14,7 @@ from optimize_workers.statistics.comparison import Comparison, compare
 from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import constant_losses, gold_of, losses, skill_interval
 from optimize_workers.statistics.resampling import MIN_GROUPS
+from optimize_workers.texts.query_groups import query_groups
 
 _ONE_GOLD_RATING = "people gave one rating only"
 
@@ -24,9 +25,7 @@ def queries(evidence: GateEvidence, limits: GateConfig) -> Rule:
     if held_out is None or not held_out.examples:
         return not_checked("queries", _why_none(held_out), needed)
     examples, _ = judged_by_all(held_out.examples, held_out.judgments)
-    items = [example.item for example in examples]
-    # data may number one query's rows as queries of their own
-    found = min(len({item.query_id for item in items}), len({item.query for item in items}))
+    found = len(set(query_groups(example.item for example in examples)))
     return at_least("queries", found, needed, f"only {found} queries, at least {needed} are needed")
 
 

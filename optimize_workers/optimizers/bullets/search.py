@@ -32,6 +32,7 @@ from optimize_workers.statistics.judged_pairs import judged_by_all
 from optimize_workers.statistics.metrics import gold_of, losses, nmse_interval
 from optimize_workers.statistics.racing import paired_gains
 from optimize_workers.study import Judged, Study, StudyResult
+from optimize_workers.texts.query_groups import query_groups
 
 MAX_BULLETS = 10
 LEVEL = 0.05  # of the one-sided test of a step; what is tried brings evidence of its own from train
@@ -288,7 +289,7 @@ class _Search:
                 bullets=tuple(self._texts[number] for number in contender.changed),
                 program=self._judging.program(contender.chosen),
                 nmse=float(loss.mean()),
-                ci95=nmse_interval(loss, [example.item.query_id for example in own]),
+                ci95=nmse_interval(loss, query_groups(example.item for example in own)),
                 delta_nmse=compared.delta_nmse,
                 delta_ci95=compared.ci95,
                 calls=self._study.budget.used,

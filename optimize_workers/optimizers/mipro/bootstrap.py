@@ -24,6 +24,7 @@ from optimize_workers.optimizers.mipro.example_sets import (
     to_demonstration,
 )
 from optimize_workers.study import Study
+from optimize_workers.texts.query_groups import query_names
 
 SIZES = (4, 3, 5, 4, 2, 6)  # demonstrations of a set, in turn
 _UNEXPLAINED_SPARES = 2  # examples judged for each that is to be shown, where people gave no reasons
@@ -139,8 +140,7 @@ def _gives_away(one: Example, other: Example) -> bool:
     """Whether who is shown one has an easy time with the other."""
     first, second = one.item, other.item
     return (
-        first.query_id == second.query_id
-        or first.query == second.query
+        not query_names(first).isdisjoint(query_names(second))
         or first.doc_id == second.doc_id
         or are_near_copies(shingles_of(first.document), shingles_of(second.document))
     )

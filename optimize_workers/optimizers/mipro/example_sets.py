@@ -14,6 +14,7 @@ from judge_serve.judging.rendering import render_answer, render_item
 from judge_serve.judging.scale import Scale
 from judge_serve.judging.task import Example
 from optimize_workers.dataset.near_copies import are_near_copies, shingles_of
+from optimize_workers.texts.query_groups import query_names
 from optimize_workers.texts.word_vectors import Vectors, word_vectors
 
 MAX_DOCUMENT_CHARS = 700  # of a demonstration; longer documents make poor, costly demonstrations
@@ -151,10 +152,10 @@ def _draw_option(
     pool: _Pool, grade: int, chosen: Sequence[int], bounds: Sequence[int], rng: np.random.Generator
 ) -> int | None:
     """The next example of a grade: within the first of the bounds on its tokens that any keeps, else none."""
-    queries = {text for n in chosen for text in (pool.examples[n].item.query_id, pool.examples[n].item.query)}
+    queries = {name for n in chosen for name in query_names(pool.examples[n].item)}
     drawn: list[int] = rng.permutation(pool.by_grade[grade]).tolist()
     items = ((number, pool.examples[number].item) for number in drawn)
-    others = [number for number, item in items if queries.isdisjoint((item.query_id, item.query))]
+    others = [number for number, item in items if queries.isdisjoint(query_names(item))]
     for bound in bounds:  # a long example is not to push out those after it
         affordable = [number for number in others if pool.tokens[number] <= bound]
         for start in range(0, len(affordable), NUM_OPTIONS):

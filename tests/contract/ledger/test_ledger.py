@@ -190,6 +190,22 @@ def test_openings_are_counted_per_data_set(ledger):
     assert [ledger.count_test_openings(name) for name in ("one", "other", "third")] == [2, 1, 0]
 
 
+def test_openings_by_either_fingerprint_are_counted_once_each(ledger):
+    for fingerprint in ("old", "new", "new", "other"):
+        ledger.record_test_opening(fingerprint, "evaluate", "out/run")
+    assert ledger.count_test_openings("new", "old") == 3
+    assert ledger.count_test_openings("new", "new") == 2
+
+
+def test_what_a_run_opened_is_known(ledger):
+    for fingerprint, run in (("one", "out/a"), ("two", "out/b"), ("three", "out/a")):
+        ledger.record_test_opening(fingerprint, "evaluate", run)
+    ledger.record_test_opening("long", "evaluate", "x" * 900)
+    assert ledger.fingerprint_opened_by("out/a") == "three"
+    assert ledger.fingerprint_opened_by("x" * 900) == "long"
+    assert ledger.fingerprint_opened_by("out/c") is None
+
+
 def test_openings_outlive_the_process(url):
     for _ in range(2):
         ledger = Ledger(url)

@@ -84,6 +84,15 @@ def test_reading_test_pairs_is_recorded_and_told(tmp_path, home):
         assert ledger.count_test_openings("f" * 64) == 1
 
 
+def test_test_pairs_of_a_run_count_for_the_split_that_it_opened(tmp_path, home):
+    run = write_run(tmp_path / "run", make_pairs(6, split="test"))
+    with opened(home) as ledger:
+        ledger.record_test_opening("a" * 64, "evaluate", str(run.resolve()))
+    served(home, run=run, split="test")
+    with opened(home) as ledger:
+        assert [ledger.count_test_openings(name * 64) for name in "af"] == [2, 0]
+
+
 def test_another_address_than_loopback_is_warned_about(tmp_path, home):
     told, _ = served(home, run=write_run(tmp_path / "run", make_pairs(3)), host="0.0.0.0")
     assert "--host 0.0.0.0: whoever has the address" in told[0]

@@ -1,12 +1,15 @@
 """Bulk labeling: every row in, every row out, with all its columns, in order."""
 
+import json
+
 import pyarrow.parquet as pq
 import pytest
 
 from cluster.labeling import bulk as labeling
 from cluster.labeling.bulk import label_rows
+from cluster.labeling.reading import passed_columns, read_rows
 from cluster.progress import Progress
-from judge_serve.judging import Release
+from judge_serve.judging import RefusedInputError, Release
 from optimize_workers.dataset.splits import load_items
 from tests.builders import JUDGE
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
@@ -64,3 +67,68 @@ def test_columns_of_mixed_numbers_and_gaps_pass_through(tmp_path, values):
     _, rows = label(tmp_path, [f'{{"query": "q", "document": "d{n}", {value}}}' for n, value in enumerate(values)])
     assert len(rows) == 2
     assert rows[1]["size"] in (2.5, "x")
+
+
+# --- columns that cannot be passed through are refused before any pair is judged ---
+
+PAIR = '"query": "q", "document": "d"'
+
+
+@pytest.mark.parametrize(
+    ("column", "first_bad"),
+    [
+        (["{}", "{}"], 1),
+        (["null", "{}"], 2),
+        (['{"a": {}}', "null"], 1),
+        (["[{}]", "[{}]"], 1),
+        (["1", str(2**70)], 2),
+        ([str(-(2**63)), str(-(2**63) - 1)], 2),
+        (['{"a": 1}', '{"a": 36893488147419103232}'], 2),
+        (["1", '"one"'], 2),
+        (["true", "1", "2"], 2),
+        (['"a"', '["a"]'], 2),
+        (['{"a": 1}', "[1]"], 2),
+        (["[1]", '["one"]'], 2),
+        (['"a"', '"\\ud800"'], 2),
+    ],
+)
+def test_a_column_that_parquet_cannot_hold_is_refused_before_any_judge_call(tmp_path, column, first_bad):
+    lines = [f'{{{PAIR}, "meta": {value}}}' for value in column]
+    asked = []
+    with pytest.raises(RefusedInputError, match=rf"column 'meta' cannot be passed through \(row {first_bad}\)"):
+        label(tmp_path, lines, lambda request: asked.append(request) or json_reply(4, "why"))
+    assert asked == []
+    with pytest.raises(RefusedInputError, match=rf"column 'meta' .* \(in\.jsonl:{first_bad}\)"):
+        read_rows(str(tmp_path / "in.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["1", "2.5"],
+        [str(2**63 - 1), str(-(2**63))],
+        [str(2**64 - 1), "0"],
+        ['{"a": 1, "b": null}', '{"a": null, "b": "two"}'],
+        ["[]", "[]"],
+        ["[]", '["a"]'],
+        ['{"a": null}', '{"a": null}'],
+        ['"x"', "null"],
+    ],
+)
+def test_other_columns_pass_through(tmp_path, column):
+    lines = [f'{{{PAIR}, "meta": {value}}}' for value in column]
+    _, rows = label(tmp_path, lines)
+    given = [json.loads(value) for value in column]
+    assert [row["meta"] for row in rows] == given
+
+
+def test_two_columns_of_one_name_in_the_labels_are_refused(tmp_path):
+    with pytest.raises(RefusedInputError, match="'rating' and 'input_rating' would both be written as 'input_rating'"):
+        label(tmp_path, [f'{{{PAIR}, "input_rating": 1, "rating": 2}}'])
+
+
+def test_columns_of_folders_are_passed_through(tmp_path):
+    data = tmp_path / "in" / "day=2024-05-01" / "a.jsonl"
+    data.parent.mkdir(parents=True)
+    data.write_text(f"{{{PAIR}}}\n")
+    assert passed_columns(read_rows(str(tmp_path / "in"))).column("day").to_pylist() == ["2024-05-01"]

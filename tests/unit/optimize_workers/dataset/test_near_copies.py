@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimize_workers.dataset.near_copies import are_near_copies, find_near_copies, shingles_of
+from optimize_workers.dataset.near_copies import are_near_copies, find_near_copies, find_near_queries, shingles_of
 
 WORDS = [f"word{number}" for number in range(25)]
 TEXT = " ".join(WORDS)  # 21 shingles, of which 17 make a near copy
@@ -133,3 +133,18 @@ def test_a_shared_template_alone_makes_no_near_copies(num_shared, num_found):
 
     texts = [make() for _ in range(400)]
     assert len(find_near_copies(texts, [*(make() for _ in range(400)), texts[7] + " now"])) == num_found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_near_queries_are_those_that_share_most_runs_of_the_longer_one(seed):
+    draw = random.Random(seed)
+    queries = ["".join(draw.choices("abc ", k=draw.randrange(1, 25))) for _ in range(60)]
+    near = ["".join(letter for letter in query if draw.random() < 0.97) or "a" for query in draw.choices(queries, k=60)]
+    runs = [[{text[n : n + 4] for n in range(max(len(text) - 3, 1))} for text in texts] for texts in (queries, near)]
+    expected = {}
+    for number, one in enumerate(runs[0]):
+        for place, other in enumerate(runs[1]):
+            if 100 * len(one & other) >= 80 * max(len(one), len(other)):
+                expected.setdefault(number, place)
+    assert find_near_queries(queries, near) == expected
+    assert expected

@@ -236,7 +236,7 @@ def test_optimizers_never_see_a_test_row(tmp_path):
 def test_opening_the_test_split_is_recorded(tmp_path):
     dataset, opened = load(tmp_path, ROWS), []
     assert len(dataset.open_split("test", opened.append)) == 2
-    assert opened == [dataset.fingerprint]
+    assert opened == [dataset.test_fingerprint]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

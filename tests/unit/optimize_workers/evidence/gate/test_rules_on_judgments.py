@@ -29,7 +29,7 @@ def test_examples_of_few_queries_are_no_evidence():
 
 def test_one_query_under_many_ids_is_one_query():
     same = [replace(e, item=replace(e.item, query="the same", query_id=str(n))) for n, e in enumerate(EXAMPLES)]
-    assert failing(PERFECT, examples=same) == {"queries"}
+    assert failing(PERFECT, examples=same) == {"queries", "skill_low"}
 
 
 def test_limits_that_allow_few_queries_do_not_let_a_lucky_judge_through():
