@@ -63,7 +63,7 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
         dataset.require_split(split)
     dataset.require_unseen(judge.program.demonstrations)
     registry = Registry(home())
-    registry.releases()  # stores that cannot be reached are told before the judging, not after it
+    registry.check_reachable()  # stores that cannot be reached are told before the judging, not after it
     training = training_examples(judge, dataset, config.limit)
     held_out = draw_examples(dataset.by_split["test"], config.limit)
     calls = calls_of(judge, [*training, *held_out])

@@ -43,7 +43,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_unseen(judge.program.demonstrations)
     check_study(dataset.for_optimizers(judge.program.demonstrations), config.budget)
     registry = Registry(home())
-    registry.releases()  # stores that cannot be reached are told before the search, not after it
+    registry.check_reachable()  # stores that cannot be reached are told before the search, not after it
     with open_ledger() as ledger, open_session(choice, home(), progress, reflection=reflection) as session:
         run = begin_run("optimize", config.out, config.saved(), ledger, progress, resume=config.resume)
         if bullets:
