@@ -75,3 +75,9 @@ class DeployConfig(CommandConfig):
 
     release: ReleaseReference
     force: OverrideReason = None
+
+
+class RollbackConfig(CommandConfig):
+    """Config of `rollback`."""
+
+    force: OverrideReason = None
