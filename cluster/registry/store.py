@@ -122,10 +122,12 @@ class Registry:
         tags = {DIGEST_TAG: release.digest, **(_tags_of(gate) if gate else {})}
         description = f"{release.judge.model.name} {release.judge.mode}"
         number = self._prompts.add(release.name, release.to_json(), description, tags)
-        known = self._require(release.digest)
-        if known.version == str(number):
-            return known
+        first = _first_readable(self._prompts.versions(digest_prefix=release.digest))
+        assert first is not None, "a release that was just registered"
+        if first.version == str(number):
+            return first
         self._prompts.remove(release.name, number)  # another process was first, and its version is the one that counts
+        known = self._with_aliases(first)
         return known if gate is None else self._record_gate(known, gate)
 
     def _record_gate(self, known: Registered, gate: GateRecord) -> Registered:
@@ -152,12 +154,13 @@ class Registry:
             raise RefusedInputError(
                 f"release {reference!r} {found} ({self.shown_uri}); give a longer id, an alias, or a release.json"
             )
-        return self._first_readable(versions) or self._read(versions[0])
+        return self._with_aliases(_first_readable(versions) or _registered(versions[0]))
 
     def find(self, digest: str) -> Registered | None:
         """The release with this digest; None where there is none that can be read."""
         is_digest = re.fullmatch(r"[0-9a-f]{64}", digest)  # parents in a document may be any text
-        return self._first_readable(self._prompts.versions(digest_prefix=digest)) if is_digest else None
+        found = _first_readable(self._prompts.versions(digest_prefix=digest)) if is_digest else None
+        return self._with_aliases(found) if found else None
 
     def releases(self) -> list[Registered]:
         """All releases that can be read, newest first."""
@@ -171,7 +174,7 @@ class Registry:
         for version in self._prompts.versions():
             aliases = _aliases_of(version, heads.get(version.name))
             try:
-                entry = _registered(version, aliases)
+                entry = _registered(version)._replace(aliases=aliases)
                 releases.setdefault(entry.release.digest, entry)
             except RefusedInputError as error:
                 id = version.tags[DIGEST_TAG][:SHORT_ID_CHARS]
@@ -257,10 +260,11 @@ class Registry:
         return found
 
     def _find_alias(self, name: str, alias: str) -> Registered | None:
-        head = self._prompts.head(name)
-        number = self._settled(head).aliases.get(alias) if head else None
+        stored = self._prompts.head(name)
+        head = self._settled(stored) if stored else None
+        number = head.aliases.get(alias) if head else None
         versions = self._prompts.versions(name=name, number=number) if number is not None else []
-        return self._read(versions[0]) if versions else None
+        return _registered(versions[0])._replace(aliases=_aliases_of(versions[0], head)) if versions else None
 
     def _settled(self, head: Head) -> Head:
         """The same name with aliases as they are meant, what was interrupted being finished."""
@@ -272,15 +276,11 @@ class Registry:
         assert found is not None, "a release that was just registered"
         return found
 
-    def _read(self, version: Version) -> Registered:
-        head = self._prompts.head(version.name)
-        return _registered(version, _aliases_of(version, self._settled(head) if head else None))
-
-    def _first_readable(self, versions: Sequence[Version]) -> Registered | None:
-        for version in versions:  # two processes at once may both have stored a release; the first is what counts
-            with suppress(RefusedInputError):
-                return self._read(version)
-        return None
+    def _with_aliases(self, registered: Registered) -> Registered:
+        head = self._prompts.head(registered.release.name)
+        aliases = self._settled(head).aliases if head else {}
+        named = tuple(alias for alias, number in aliases.items() if str(number) == registered.version)
+        return registered._replace(aliases=named)
 
     def _tag(self, registered: Registered, key: str, value: str) -> None:
         self._prompts.tag_version(registered.release.name, int(registered.version), key, value)
@@ -294,12 +294,23 @@ def _tags_of(gate: GateRecord) -> dict[str, str]:
     }
 
 
-def _registered(version: Version, aliases: tuple[str, ...]) -> Registered:
+def _first_readable(versions: Sequence[Version]) -> Registered | None:
+    for version in versions:  # two processes at once may both have stored a release; the first is what counts
+        with suppress(RefusedInputError):
+            return _registered(version)
+    return None
+
+
+def _registered(version: Version) -> Registered:
+    """What a version holds, aliases apart.
+
+    Raises: RefusedInputError if it is not what was registered.
+    """
     source = f"registry {version.name} version {version.number}"
     release = Release.from_json(version.text, source)
     if (release.name, release.digest) != (version.name, version.tags[DIGEST_TAG]):
         raise RefusedInputError(f"{source}: its text is another release ({release.id}); import the original")
-    return Registered(release, str(version.number), aliases, version.tags, version.registered_ms)
+    return Registered(release, str(version.number), (), version.tags, version.registered_ms)
 
 
 def _age(entry: Registered | Unreadable) -> tuple[int, int]:
