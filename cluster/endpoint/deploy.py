@@ -12,7 +12,7 @@ import httpx
 
 from cluster.endpoint.application import Application
 from cluster.endpoint.config import DeployConfig, RollbackConfig
-from cluster.endpoint.journal import Deployment, Journal, Step, now
+from cluster.endpoint.journal import Deployment, Journal, Step
 from cluster.endpoint.lifecycle import attach
 from cluster.endpoint.state import Endpoint, ServeState, read_state
 from cluster.endpoint.status import ready_release
@@ -28,6 +28,7 @@ from cluster.registry import (
     note_caveats,
     resolve_release,
 )
+from cluster.registry.gate_record import now
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home

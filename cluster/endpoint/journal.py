@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from judge_serve.judging.errors import RefusedInputError
 
 FILE_NAME, LOCK_NAME = "deployment.json", "deployment.lock"
+LOCK_S = 1.0  # longer than `is_busy` holds it
 
 
 class Step(StrEnum):
@@ -58,11 +58,6 @@ class Deployment(BaseModel):
         return self.step in (Step.INTENDED, Step.LIVE, Step.BROKEN)
 
 
-def now() -> str:
-    """This moment in UTC, with seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 class Journal:
     """The file of a home in which its last deployment stands."""
 
@@ -94,21 +89,26 @@ class Journal:
         Raises: RefusedInputError if somebody does.
         """
         self._home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._home / LOCK_NAME, timeout=LOCK_S)
         try:
-            with FileLock(self._home / LOCK_NAME, timeout=0):
-                yield
+            lock.acquire()
         except Timeout:
             running = self.read()
             what = f" of release {running.release}, begun at {running.began_at}," if running else ""
             raise RefusedInputError(
                 f"another deployment{what} is under way; wait until it ends ('relevance-judge status'), then deploy"
             ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def is_busy(self) -> bool:
         """Whether a deployment is under way."""
-        lock = FileLock(self._home / LOCK_NAME, timeout=0)
+        if not (self._home / LOCK_NAME).exists():
+            return False
         try:
-            with lock:
+            with FileLock(self._home / LOCK_NAME, timeout=0):
                 return False
-        except (Timeout, OSError):
-            return (self._home / LOCK_NAME).exists()
+        except Timeout:
+            return True
