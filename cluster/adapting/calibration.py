@@ -65,7 +65,7 @@ def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]
         progress.note(note)
     dataset.require_unseen(given.judge.program.demonstrations)
     registry = Registry(home())
-    registry.releases()  # stores that cannot be reached are told before the judging, not after it
+    registry.check_reachable()  # stores that cannot be reached are told before the judging, not after it
     given, choice = reach_judge(config, given, choice, progress)
     plain = given if given.calibration is None else Release(name=given.name, judge=given.judge, parents=(given.digest,))
     judge = plain.judge

@@ -46,7 +46,7 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     dataset.require_unseen(judge.program.demonstrations)
     check_study(dataset.for_optimizers(judge.program.demonstrations), config.budget)
     registry = Registry(home())
-    registry.releases()  # stores that cannot be reached are told before the search, not after it
+    registry.check_reachable()  # stores that cannot be reached are told before the search, not after it
     choice = contacted(choice, progress)
     if reflection is not None:
         is_same = config.reflection_model == config.model

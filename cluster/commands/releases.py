@@ -56,8 +56,11 @@ def import_release(config: ImportReleaseConfig, _progress: Progress) -> Result:
 
 def show_list(result: Result) -> None:
     """One line per release."""
+    for one in result["unreadable"]:
+        where = f"{one['name']} version {one['version']}" + "".join(f", {alias}" for alias in one["aliases"])
+        print_plain(printable(f"{one['id']} ({where}) cannot be read: {one['reason']}"))
     if not result["releases"]:
-        print_plain("no releases")
+        print_plain("no releases" if not result["unreadable"] else "no releases that can be read")
         return
     table = Table("id", "name", "aliases", "model", "mode", "gate")
     table.add_column("NMSE", justify="right")

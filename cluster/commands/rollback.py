@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from cluster.commands.printing import print_fields
 from cluster.commands.running import Command, Result
+from cluster.endpoint.config import RollbackConfig
 from cluster.progress import Progress
-from cluster.runs.config import CommandConfig
 
 
-def run(_config: CommandConfig, progress: Progress) -> Result:
+def run(config: RollbackConfig, progress: Progress) -> Result:
     """Deploy the champion before."""
     from cluster.endpoint.deploy import run_rollback
 
-    return run_rollback(progress)
+    return run_rollback(config, progress)
 
 
-COMMAND = Command(CommandConfig, run, print_fields)
+COMMAND = Command(RollbackConfig, run, print_fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.commands.printing import print_plain
+from cluster.commands.printing import print_plain, printable
 from cluster.commands.running import Command, Result
 from cluster.progress import Progress
 from cluster.runs.config import CommandConfig
@@ -23,11 +23,18 @@ def show(result: Result) -> None:
     else:
         state = "ready" if endpoint["ready"] else f"not ready ({endpoint.get('reason', 'no release')})"
         print_plain(f"endpoint   {endpoint['url']} {state}, release {endpoint.get('release')}")
+    unreadable = {one["id"] for one in result["unreadable"]}
     for alias, release in sorted(result["aliases"].items()):
-        passed = result["gates"][release]
-        print_plain(f"{alias}  {release}, " + ("gate passed" if passed else "gate NOT passed"))
+        passed = "gate passed" if result["gates"][release] else "gate NOT passed"
+        print_plain(f"{alias}  {release}, " + ("its text CANNOT BE READ" if release in unreadable else passed))
     for one in result["overrides"]:
         print_plain(f"override   {one['release']}: {one['command']}, {one['date'][:10]}: {one['reason']}")
+    if (last := result["deployment"]) is not None:
+        print_plain(f"deployment {last['release']}, begun {last['began_at']}: {last['step']}")
+    for one in result["unreadable"]:
+        print_plain(printable(f"unreadable {one['id']} of {one['name']} cannot be read: {one['reason']}"))
+    for one in result["disagreements"]:
+        print_plain(printable(f"DISAGREE   {one['what']}; {one['mend']}"))
 
 
 COMMAND = Command(CommandConfig, run, show)

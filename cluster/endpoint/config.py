@@ -85,3 +85,9 @@ class CheckConfig(CommandConfig):
 
     release: ReleaseReference
     model: ModelOfRelease = None
+
+
+class RollbackConfig(CommandConfig):
+    """Config of `rollback`."""
+
+    force: OverrideReason = None

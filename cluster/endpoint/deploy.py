@@ -1,14 +1,19 @@
-"""`deploy` and `rollback`: another release at the running endpoint, which goes on answering meanwhile."""
+"""`deploy` and `rollback`: another release at the running endpoint, which goes on answering meanwhile.
+
+Each step stands in the journal before it is taken. What fails puts the release before back, in Serve's own state too.
+"""
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import httpx
 
-from cluster.endpoint.config import DeployConfig
-from cluster.endpoint.lifecycle import APP_NAME, INGRESS, attach, deploy, serve_config
+from cluster.endpoint.application import Application
+from cluster.endpoint.config import DeployConfig, RollbackConfig
+from cluster.endpoint.journal import Deployment, Journal, Step
+from cluster.endpoint.lifecycle import attach
 from cluster.endpoint.models import identity_of
 from cluster.endpoint.state import Endpoint, ServeState, read_state
 from cluster.endpoint.status import ready_release
@@ -20,15 +25,15 @@ from cluster.registry import (
     Registered,
     Registry,
     check_gate_passed,
+    check_may_return,
     note_caveats,
     resolve_release,
 )
+from cluster.registry.gate_record import now
 from judge_serve.catalogue.same_model import differences
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
-
-LIVE_TIMEOUT_S = 60.0
 
 
 class Live(NamedTuple):
@@ -41,18 +46,24 @@ class Live(NamedTuple):
 
 def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
     """Make a release the champion of the running endpoint."""
-    registry = Registry(home())
-    registered = resolve_release(config.release, registry)
-    check_gate_passed(registered, config.force)
-    note_caveats(registered, registry, progress.note)
-    return _deploy_to_running(registered, registry, config.force, progress)
+    with Journal(home()).alone():
+        registry = Registry(home())
+        registered = resolve_release(config.release, registry)
+        check_gate_passed(registered, config.force)
+        note_caveats(registered, registry, progress.note)
+        return _deploy_to_running(registered, registry, config.force, progress)
 
 
-def run_rollback(progress: Progress) -> dict[str, Any]:
-    """Deploy the champion before the current one; it was let through once and needs no new gate."""
-    registry = Registry(home())
-    name = _live_name(_require_running(), registry)
-    return _deploy_to_running(registry.resolve(f"{name}@{PREVIOUS}"), registry, None, progress)
+def run_rollback(config: RollbackConfig, progress: Progress) -> dict[str, Any]:
+    """Deploy the champion before the current one; it was let through once, unless the gate refused it since."""
+    with Journal(home()).alone():
+        registry = Registry(home())
+        name = _live_name(_require_running(), registry)
+        registered = registry.resolve(f"{name}@{PREVIOUS}")
+        check_may_return(registered, config.force)
+        if config.force and not registered.gate_passed:
+            registry.record_override(registered, "rollback", config.force)
+        return {**_deploy_to_running(registered, registry, None, progress), "override": config.force}
 
 
 def _deploy_to_running(
@@ -72,7 +83,12 @@ def _deploy_to_running(
 def deploy_release(
     registered: Registered, registry: Registry, endpoint: Endpoint, override: str | None, progress: Progress
 ) -> Live:
-    """Put a release on the connected application, wait until it answers, promote it in the registry."""
+    """Put a release on the connected application, wait until it answers, promote it in the registry.
+
+    Where others may deploy to this endpoint, the caller holds `Journal.alone`.
+
+    Raises: ServingFailedError if it did not become both; what the endpoint runs then is in the message.
+    """
     release = registered.release
     needed = release.judge.model
     served = [identity_of(model) for model in endpoint.models]
@@ -83,38 +99,65 @@ def deploy_release(
             f"start 'relevance-judge serve --release {release.id}'"
         )
     progress.phase(f"deploying release {release.id}")
-    deploy(application_of(endpoint, release), on_wait=progress.waiting)
-    await_live(release, progress)
     recorded = None if registered.gate_passed else override
-    registry.promote(registered, recorded)
+    _replace(registered, registry, Application(endpoint), recorded, progress)
     return Live(release.id, endpoint.url, recorded)
 
 
-def application_of(endpoint: Endpoint, release: Release) -> dict[str, Any]:
-    """Serve's configuration of an endpoint that judges with a release."""
-    document = {**release.model_dump(mode="json"), "digest": release.digest}
-    return serve_config(
-        [model.model_dump() for model in endpoint.models], document, host=endpoint.host, port=endpoint.port
+def _replace(
+    registered: Registered, registry: Registry, application: Application, override: str | None, progress: Progress
+) -> None:
+    journal, release, before = Journal(home()), registered.release, application.running()
+    deployment = Deployment(
+        release=release.id,
+        name=release.name,
+        before=before.id if before else None,
+        step=Step.INTENDED,
+        began_at=now(),
     )
+    journal.write(deployment)
+    try:
+        application.put(release, progress)
+        journal.write(deployment.at(Step.LIVE))
+        registry.promote(registered, override)
+    except BaseException as error:  # an interruption, too, must leave endpoint and registry at one
+        if not _is_champion(registered, registry):
+            _put_back(before, deployment, error, application, progress)
+            raise  # what is no failure: Ctrl-C
+        progress.note(f"the registry failed ({_said(error)}), but release {release.id} is its champion")
+    journal.write(deployment.at(Step.PROMOTED))
 
 
-def await_live(release: Release, progress: Progress) -> None:
-    """Wait until the connected application answers with a release; raises ServingFailedError if it never does."""
-    from ray import serve
+def _put_back(
+    before: Release | None, deployment: Deployment, error: BaseException, application: Application, progress: Progress
+) -> None:
+    """Bring the endpoint back to what it ran; raises ServingFailedError unless `error` is an interruption."""
+    journal, failed = Journal(home()), f"release {deployment.release} was not deployed: {_said(error)}"
+    progress.phase(f"putting release {before.id} back" if before else "taking the release back")
+    try:
+        application.put(before, progress)
+    except Exception as second:
+        journal.write(deployment.at(Step.BROKEN, f"{_said(error)}; {_said(second)}"))
+        raise ServingFailedError(
+            f"{failed}; putting {deployment.before or 'the state before'} back failed, too: {_said(second)}; "
+            "'relevance-judge status' says what runs and how to mend it"
+        ) from error
+    journal.write(deployment.at(Step.UNDONE, _said(error)))
+    if isinstance(error, Exception):
+        runs = f"runs release {before.id} as before" if before else "had no release before, and is brought back to none"
+        raise ServingFailedError(f"{failed}; the endpoint {runs}") from error
 
-    handle = serve.get_deployment_handle(INGRESS, APP_NAME)
-    deadline = time.monotonic() + LIVE_TIMEOUT_S
-    while time.monotonic() < deadline:
-        running = handle.running.remote().result(timeout_s=LIVE_TIMEOUT_S)
-        if running.release == release.id:
-            return
-        if running.config_error and release.id in running.config_error:  # not the error of an earlier one
-            raise ServingFailedError(f"the endpoint refused release {release.id}: {running.config_error}")
-        progress.waiting(f"waiting for release {release.id} to go live")
-        time.sleep(0.1)
-    raise ServingFailedError(
-        f"release {release.id} was not live after {LIVE_TIMEOUT_S:.0f} s; see 'relevance-judge status'"
-    )
+
+def _is_champion(registered: Registered, registry: Registry) -> bool:
+    """Whether the registry says so, whatever it answered to the promotion."""
+    with suppress(Exception):  # it may be the registry that failed
+        champion = registry.champion_of(registered.release.name)
+        return champion is not None and champion.release.digest == registered.release.digest
+    return False
+
+
+def _said(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def _live_name(state: ServeState, registry: Registry) -> str:
@@ -123,8 +166,10 @@ def _live_name(state: ServeState, registry: Registry) -> str:
         live = ready_release(httpx.get(f"{state.url}/readyz", timeout=5.0, trust_env=False))
     except httpx.TransportError as error:
         raise ServingFailedError(f"the endpoint {state.url} does not answer ({type(error).__name__})") from error
-    known = [entry for entry in registry.releases() if entry.release.id == live]
-    return known[0].release.name if known else DEFAULT_NAME
+    if live is not None:
+        with suppress(RefusedInputError):  # a judge that was never registered
+            return registry.resolve(live).release.name
+    return DEFAULT_NAME
 
 
 def _require_running() -> ServeState:

@@ -6,8 +6,9 @@ import os
 import threading
 from typing import Any
 
+from cluster.endpoint.application import application_of, await_live
 from cluster.endpoint.config import ServeConfig
-from cluster.endpoint.deploy import application_of, await_live
+from cluster.endpoint.journal import Journal
 from cluster.endpoint.judges import choice_for, judge_to_run
 from cluster.endpoint.lifecycle import check_port_is_free, deploy, local_ray
 from cluster.endpoint.models import ModelChoice
@@ -51,6 +52,7 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
             ray_address=address,
         )
         deploy(application_of(state, release), on_wait=progress.waiting)
+        Journal(home()).clear()  # it is of an endpoint that runs no more
         write_state(home(), state)
         try:
             await_live(release, progress)
@@ -70,14 +72,18 @@ def _judge_to_serve(config: ServeConfig, progress: Progress) -> tuple[Release, M
         if champion is not None:
             progress.note(f"serving the champion {champion.release.id}; --model or --judge serve another judge")
             reference = f"{DEFAULT_NAME}@{CHAMPION}"
-    if reference is None:
+    is_loopback = config.host in _LOOPBACK_HOSTS
+    if reference is None and is_loopback:
         release, choice = judge_to_run(config)
         progress.note(f"no gate has seen judge {release.id}; register and gate it before its ratings are relied on")
         return release, choice
     registry = Registry(home())
-    registered = resolve_release(reference, registry)
-    choice = choice_for(registered.release, config.model)
-    is_loopback = config.host in _LOOPBACK_HOSTS
+    if reference is None:
+        release, choice = judge_to_run(config)
+        registered = registry.register(release)  # so that a gate can be asked about it
+    else:
+        registered = resolve_release(reference, registry)
+        choice = choice_for(registered.release, config.model)
     check_may_be_served(registered, config.force, progress.note, is_loopback=is_loopback)
     if config.force and not registered.gate_passed:
         registry.record_override(registered, "serve", config.force)

@@ -38,7 +38,7 @@ def run_gate(config: GateRunConfig, progress: Progress) -> dict[str, Any]:
     pairs = perturb(examples, scale, per_kind=config.adversarial_examples) if config.adversarial else None
     alone = "" if reference.release else "no other judge, constant and absolute rules only: "
     progress.note(f"release {release.id} is held against {alone}{reference.words}")
-    ancestors = lineage_of(release, registry.releases())
+    ancestors = lineage_of(release, registry)
     findings = findings_of(release, ancestors, dataset)
     sides = _reached(sides, progress)
     with open_ledger() as ledger:

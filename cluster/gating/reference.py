@@ -52,7 +52,7 @@ def _reference_of(release: Release, against: str | None, registry: Registry) -> 
     champion = registry.champion_of(release.name)
     if champion is not None and champion.release.digest != release.digest:
         return Reference(champion.release, "the champion")
-    ancestors = lineage_of(release, registry.releases())
+    ancestors = lineage_of(release, registry)
     if ancestors:
         return Reference(ancestors[0], "its parent")
     is_champion = "it is the champion itself" if champion is not None else f"{release.name!r} has no champion"

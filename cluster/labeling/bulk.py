@@ -62,7 +62,7 @@ def shown_gate(registered: Registered, caveats: list[str]) -> dict[str, Any]:
     return {
         "passed": registered.gate_passed,
         "date": gate.date if gate else None,
-        "reasons": list(gate.reasons) if gate else ["no gate has seen this release"],
+        "reasons": list(gate.reasons) if gate else ["no gate has seen this release, or its answer cannot be read"],
         "fingerprint": gate.fingerprint if gate else None,
         "n": gate.n if gate else None,
         "against": gate.against if gate else None,

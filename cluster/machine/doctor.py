@@ -117,7 +117,9 @@ def _ledger() -> Check:
 def _registry() -> Check:
     try:
         registry = Registry(home())
-        return Check("registry", True, f"{len(registry.releases())} releases at {registry.shown_uri}")
+        listing = registry.listing()
+        unreadable = f", {len(listing.unreadable)} that cannot be read" if listing.unreadable else ""
+        return Check("registry", True, f"{len(listing.releases)} releases{unreadable} at {registry.shown_uri}")
     except Exception as error:  # MLflow stores raise many kinds; the doctor reports instead of failing
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         return Check("registry", False, reason[:200], "check MLFLOW_TRACKING_URI")

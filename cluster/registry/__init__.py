@@ -5,11 +5,16 @@ This door imports nothing heavy; `card`, which reads data sets' modules, is impo
 
 from cluster.registry.gate_record import GateRecord, KeptShift
 from cluster.registry.lineage import lineage_of
-from cluster.registry.passing import check_gate_passed, check_may_be_served, check_unchanged, note_caveats
+from cluster.registry.passing import (
+    check_gate_passed,
+    check_may_be_served,
+    check_may_return,
+    check_unchanged,
+    note_caveats,
+)
+from cluster.registry.promotion import CHAMPION, PREVIOUS
 from cluster.registry.store import (
-    CHAMPION,
     DEFAULT_NAME,
-    PREVIOUS,
     Registered,
     Registry,
     has_registry,
@@ -26,6 +31,7 @@ __all__ = [
     "Registry",
     "check_gate_passed",
     "check_may_be_served",
+    "check_may_return",
     "check_unchanged",
     "has_registry",
     "lineage_of",

@@ -15,14 +15,18 @@ from judge_serve.serving.home import home
 
 def run_list_releases() -> dict[str, Any]:
     """All releases, newest first."""
-    return {"releases": [_line_of(entry) for entry in Registry(home()).releases()]}
+    listing = Registry(home()).listing()
+    return {
+        "releases": [_line_of(entry) for entry in listing.releases],
+        "unreadable": [{**one._asdict(), "aliases": sorted(one.aliases)} for one in listing.unreadable],
+    }
 
 
 def run_show_release(config: ShowReleaseConfig) -> dict[str, Any]:
     """One release with its gate results, overrides, lineage and card."""
     registry = Registry(home())
     entry = resolve_release(config.release, registry)
-    ancestors = lineage_of(entry.release, registry.releases())
+    ancestors = lineage_of(entry.release, registry)
     gate = entry.gate
     return {
         **_line_of(entry),
@@ -55,7 +59,7 @@ def _line_of(entry: Registered) -> dict[str, Any]:
         "aliases": sorted(entry.aliases),
         "model": release.judge.model.name,
         "mode": str(release.judge.mode),
-        "gate_passed": entry.gate_passed if gate or entry.gate_passed else None,
+        "gate_passed": entry.gate_passed if gate or entry.gate_is_unreadable else None,
         "gate_date": gate.date if gate else None,
         "imported_from": gate.imported_from if gate else None,
         "nmse": figures.get("nmse", proven.get("nmse")),

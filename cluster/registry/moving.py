@@ -57,7 +57,8 @@ def run_import_release(config: ImportReleaseConfig) -> dict[str, Any]:
     registry = Registry(home())
     entry = registry.register(release)
     taken = gate is not None and (
-        entry.gate is None or (bool(entry.gate.imported_from) and entry.gate.date < gate.date)
+        (entry.gate is None and not entry.gate_is_unreadable)
+        or (entry.gate is not None and bool(entry.gate.imported_from) and entry.gate.date < gate.date)
     )
     if gate is not None and taken:
         entry = registry.register(release, gate=gate)

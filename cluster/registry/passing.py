@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from cluster.failures import GateRefusedError
 from cluster.registry.gate_record import GateRecord
 from cluster.registry.store import GATE_REASONS_TAG, Registered, Registry
+from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from optimize_workers.evidence.gate.config import GateConfig
 from optimize_workers.evidence.gate.rule import RuleStatus
 from optimize_workers.statistics.agreement import Agreement
+
+_DEPLOYING = ("deploy", "rollback")
 
 
 def check_gate_passed(registered: Registered, force: str | None) -> None:
@@ -34,21 +37,38 @@ def check_may_be_served(
     note(f"{_refused(registered)}; " + (f"served because: {force}" if force else "served on loopback only"))
 
 
+def check_may_return(registered: Registered, force: str | None) -> None:
+    """Raise GateRefusedError unless a champion of before may be one again: it passes, or was let through after a no.
+
+    A reason overrides that.
+    """
+    if registered.gate_passed or force:
+        return
+    gate = registered.gate
+    let_through = [one.date for one in registered.overrides if one.command in _DEPLOYING]
+    if not let_through or registered.gate_is_unreadable or (gate is not None and max(let_through) < gate.date):
+        raise GateRefusedError(
+            f"{_refused(registered)}; nobody let it through since; "
+            "deploy another release, or override with --force REASON"
+        )
+
+
 def caveats_of(registered: Registered, registry: Registry) -> list[str]:
     """What whoever relies on a passed gate should know of how it came about; empty for a refusal."""
     gate = registered.gate
-    if not registered.gate_passed:
+    if not registered.gate_passed or gate is None:
         return []
-    if gate is None:
-        return ["what was checked is not recorded"]
     found = [*_of_record(gate)]
     proven_on = registered.release.evidence.get("dataset")
     fingerprint = proven_on.get("fingerprint") if isinstance(proven_on, dict) else None
     if fingerprint and gate.fingerprint and fingerprint != gate.fingerprint:
         found.append("the gate saw other data than the release was proven on")
-    champion = registry.champion_of(registered.release.name)
-    if champion is not None and champion.release.id not in (registered.release.id, gate.against):
-        found.append(f"it was not held against the champion {champion.release.id}")
+    try:
+        champion = registry.champion_of(registered.release.name)
+        if champion is not None and champion.release.id not in (registered.release.id, gate.against):
+            found.append(f"it was not held against the champion {champion.release.id}")
+    except RefusedInputError as error:  # this release may be what takes its place
+        found.append(f"the champion cannot be read ({error})")
     earlier = [one for one in registered.gate_history if not one.passed]
     if earlier:
         found.append(f"{earlier[-1].command or 'a gate'} refused it on {earlier[-1].date}")
@@ -77,6 +97,8 @@ def note_caveats(registered: Registered, registry: Registry, note: Callable[[str
 
 def _refused(registered: Registered) -> str:
     said = registered.tags.get(GATE_REASONS_TAG, "no gate has seen this release, ask 'relevance-judge gate'")
+    if registered.gate_is_unreadable:
+        said = "what the gate said of it cannot be read, ask 'relevance-judge gate' again"
     return f"release {registered.release.id} has not passed the gate: {said}"
 
 

@@ -53,3 +53,11 @@ def test_mipro_reaches_its_figures():
     assert result["nmse_noninferior"] == 1
     assert result["validity_error"] <= 0.02 and result["validity_error_vs_sent"] < 1e-9
     assert result["stock_default_score"] == 0
+
+
+@pytest.mark.nightly
+def test_the_registry_reaches_its_figures():
+    result = run("registry", 300)
+    assert {key: result[key] < 1 for key in ("register_s", "resolve_s", "champion_s")} == dict.fromkeys(
+        ("register_s", "resolve_s", "champion_s"), True
+    )

@@ -230,7 +230,8 @@ def test_status_tells_what_answers(endpoint):
 def test_status_without_an_endpoint_says_so(registry_home):
     done = run("status", "--json")
     told = json.loads(done.stdout)
-    assert told == {"home": str(registry_home), "endpoint": None, "aliases": {}, "gates": {}, "overrides": []}
+    nothing = {"aliases": {}, "gates": {}, "overrides": [], "unreadable": [], "deployment": None, "disagreements": []}
+    assert told == {"home": str(registry_home), "endpoint": None, **nothing}
 
 
 def test_status_of_an_endpoint_that_does_not_answer(registry_home, taken_port):

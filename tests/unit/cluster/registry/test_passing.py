@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from cluster.commands import app
 from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
 from cluster.endpoint import deploy, serve
-from cluster.endpoint.config import DeployConfig, ServeConfig
+from cluster.endpoint.config import DeployConfig, RollbackConfig, ServeConfig
 from cluster.endpoint.deploy import run_deploy, run_rollback
 from cluster.failures import GateRefusedError
 from cluster.labeling import bulk as labeling
@@ -17,6 +17,7 @@ from cluster.labeling.bulk import run_label
 from cluster.labeling.config import LabelConfig
 from cluster.progress import Progress
 from cluster.registry.gate_record import GateRecord, KeptRule
+from cluster.registry.moving import exported
 from cluster.registry.passing import caveats_of, check_may_be_served
 from cluster.registry.store import GATE_RECORD_TAG, OVERRIDES_TAG, Registry
 from judge_serve.judging import Release
@@ -189,8 +190,9 @@ def endpoint(monkeypatch):
         deploy, "_require_running", lambda: SimpleNamespace(ray_address="", models=[identity], url="http://127.0.0.1:1")
     )
     monkeypatch.setattr(deploy, "_live_name", lambda *_: RELEASE.name)
-    for name in ("attach", "deploy", "await_live", "application_of"):
-        monkeypatch.setattr(deploy, name, lambda *_, **__: None)
+    monkeypatch.setattr(deploy, "attach", lambda *_: None)
+    application = SimpleNamespace(running=lambda: None, put=lambda *_: None)
+    monkeypatch.setattr(deploy, "Application", lambda _: application)
 
 
 @pytest.mark.parametrize("reason", ["rollback", "needed today"])
@@ -205,10 +207,10 @@ def test_a_deployment_against_the_gate_is_recorded_whatever_its_reason(registry,
 
 
 def test_a_rollback_needs_no_reason(registry, endpoint):
-    registry.promote(registry.register(RELEASE), None)
+    registry.promote(registry.register(RELEASE), "let through once")
     registry.promote(registry.register(OTHER), None)
     with Progress() as progress:
-        assert run_rollback(progress)["release"] == RELEASE.id
+        assert run_rollback(RollbackConfig(), progress)["release"] == RELEASE.id
     assert registry.resolve("champion").release == RELEASE
 
 
@@ -283,3 +285,25 @@ def test_a_release_served_to_others_against_the_gate_is_recorded(registry, servi
         serving(release=RELEASE.id, host="0.0.0.0")
     serving(release=RELEASE.id, host="0.0.0.0", force="a demonstration")
     assert [one.command for one in registry.resolve(RELEASE.id).overrides] == ["serve"]
+
+
+def test_a_judge_file_served_to_others_asks_the_gate_as_a_release_does(registry, serving):
+    judge, choice = serving(model="embedded")
+    assert registry.releases() == []  # on loopback nothing is asked and nothing registered
+    with pytest.raises(GateRefusedError, match=f"release {judge.id} has not passed the gate: no gate has seen"):
+        serving(model="embedded", host="0.0.0.0")
+    with pytest.raises(GateRefusedError):
+        serving(host="0.0.0.0")  # nor is the shipped judge served unasked
+    assert serving(model="embedded", host="0.0.0.0", force="a demonstration") == (judge, choice)
+    assert [one.command for one in registry.resolve(judge.id).overrides] == ["serve"]
+    registry.register(judge, gate=GateRecord(passed=True))
+    assert serving(model="embedded", host="0.0.0.0") == (judge, choice)
+
+
+def test_an_import_does_not_stand_in_for_an_answer_that_cannot_be_read(registry, tmp_path):
+    path = tmp_path / "there.json"
+    rules = (KeptRule(name="validity", status=RuleStatus.PASSED),)
+    path.write_text(json.dumps(exported(registry.register(RELEASE, gate=GateRecord(passed=True, rules=rules)))))
+    registry._tag(registry.resolve(RELEASE.id), GATE_RECORD_TAG, "{")
+    told = json.loads(run("releases", "import", path, "--json").stdout)
+    assert (told["gate_taken"], registry.resolve(RELEASE.id).gate_passed) == (False, False)

@@ -121,7 +121,7 @@ def test_releases_are_listed_newest_first_with_gate_and_nmse(registry):
 
 
 def test_an_empty_registry_lists_nothing(registry_home):
-    assert answer("list") == {"releases": []}
+    assert answer("list") == {"releases": [], "unreadable": []}
     assert run("releases", "list").stdout.strip() == "no releases"
 
 
