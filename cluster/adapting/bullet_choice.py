@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from cluster.library.bullets import accepted_bullets
 from cluster.runs.folder import OFFERED_BULLETS, RunFolder
-from cluster.runs.run import open_ledger
 from judge_serve.judging.content_key import digest_of_text
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.dataset.splits import ID_CHARS, Dataset
@@ -57,8 +56,7 @@ def library_bullets(file: Path | None) -> list[Bullet]:
     """
     if file is not None:
         return read_bullets(file)
-    with open_ledger() as ledger:
-        bullets, _ = accepted_bullets(ledger, all_splits=False)
+    bullets, _ = accepted_bullets(all_splits=False)
     if not bullets:
         raise RefusedInputError(
             "the library holds no bullets to choose from; give some by --bullets FILE, 'relevance-judge bullets "

@@ -27,9 +27,9 @@ from cluster.registry import (
     check_gate_passed,
     check_may_return,
     note_caveats,
+    now,
     resolve_release,
 )
-from cluster.registry.gate_record import now
 from judge_serve.catalogue.same_model import differences
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release

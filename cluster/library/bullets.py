@@ -11,7 +11,6 @@ from cluster.library.config import ExportBulletsConfig, ImportBulletsConfig, Lib
 from cluster.machine.user import user_name
 from cluster.runs.run import open_ledger
 from judge_serve.judging.errors import RefusedInputError
-from optimize_workers.ledger import Ledger
 from optimize_workers.library.bullets import Bullet, read_bullets, write_bullets
 from optimize_workers.library.distillation import group_similar, merge_similar
 from optimize_workers.library.reviews import EventKind, ReviewEvent, library_of, removal_of
@@ -21,8 +20,7 @@ TRAIN = "train"
 
 def run_list(config: LibraryConfig) -> dict[str, Any]:
     """The library, as JSON."""
-    with open_ledger() as ledger:
-        bullets, num_held_out = accepted_bullets(ledger, all_splits=config.all_splits)
+    bullets, num_held_out = accepted_bullets(all_splits=config.all_splits)
     return {
         "bullets": [{"id": bullet.id, **bullet.model_dump(mode="json")} for bullet in bullets],
         "held_out": num_held_out,
@@ -33,8 +31,7 @@ def run_export(config: ExportBulletsConfig) -> dict[str, Any]:
     """Write the library for `optimize --bullets`."""
     if config.path.exists():
         raise RefusedInputError(f"{config.path} exists; choose another name or remove it")
-    with open_ledger() as ledger:
-        bullets, num_held_out = accepted_bullets(ledger, all_splits=config.all_splits)
+    bullets, num_held_out = accepted_bullets(all_splits=config.all_splits)
     if not bullets:
         raise RefusedInputError("the library is empty; accept bullets in 'relevance-judge review RUN' first")
     write_bullets(config.path, bullets)
@@ -75,12 +72,13 @@ def run_remove(config: RemoveBulletsConfig) -> dict[str, Any]:
     return {"removed": [{"id": bullet.id, "text": bullet.text} for bullet in bullets if bullet.text in texts]}
 
 
-def accepted_bullets(ledger: Ledger, *, all_splits: bool) -> tuple[list[Bullet], int]:
+def accepted_bullets(*, all_splits: bool) -> tuple[list[Bullet], int]:
     """The bullets, merged where they say the same, and how many were left out as learned from held-out pairs alone.
 
     What is left out is so before anything is merged: a text learned from a held-out pair must not stand for others.
     """
-    bullets = library_of(ledger.review_events())
+    with open_ledger() as ledger:
+        bullets = library_of(ledger.review_events())
     if all_splits:
         return merge_similar(bullets), 0
     kept = _of_train(bullets)

@@ -3,7 +3,7 @@
 This door imports nothing heavy; `card`, which reads data sets' modules, is imported by its own name.
 """
 
-from cluster.registry.gate_record import GateRecord, KeptShift
+from cluster.registry.gate_record import GateRecord, KeptShift, now
 from cluster.registry.lineage import lineage_of
 from cluster.registry.passing import (
     check_gate_passed,
@@ -36,5 +36,6 @@ __all__ = [
     "has_registry",
     "lineage_of",
     "note_caveats",
+    "now",
     "resolve_release",
 ]
