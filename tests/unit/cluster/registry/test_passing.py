@@ -11,6 +11,8 @@ from cluster.commands.running import EXIT_GATE, EXIT_REFUSED
 from cluster.endpoint import deploy, serve
 from cluster.endpoint.config import DeployConfig, RollbackConfig, ServeConfig
 from cluster.endpoint.deploy import run_deploy, run_rollback
+from cluster.endpoint.meeting import Met
+from cluster.endpoint.models import ModelChoice
 from cluster.failures import GateRefusedError
 from cluster.labeling import bulk as labeling
 from cluster.labeling.bulk import run_label
@@ -20,12 +22,15 @@ from cluster.registry.gate_record import GateRecord, KeptRule
 from cluster.registry.moving import exported
 from cluster.registry.passing import caveats_of, check_may_be_served
 from cluster.registry.store import GATE_RECORD_TAG, OVERRIDES_TAG, Registry
+from judge_serve.catalogue.served_model import ServedModel
 from judge_serve.judging import Release
+from optimize_workers.evaluation.recorded import Lookup
 from optimize_workers.evidence.gate.rule import RuleStatus
 from tests.builders import JUDGE, PROGRAM
 from tests.fakes import InProcessPool, ScriptedEngine
 
 RELEASE = Release(judge=JUDGE)
+SERVED = ServedModel(name=JUDGE.model.name, source="x", revision=JUDGE.model.revision, gpus=0)
 OTHER = Release(judge=JUDGE.model_copy(update={"program": PROGRAM.with_sections({"rubric": "Rate well."})}))
 
 
@@ -52,6 +57,9 @@ def in_process(monkeypatch):
     class Opened:
         pool = InProcessPool(ScriptedEngine())
 
+        def found(self):
+            return {}
+
         def __enter__(self):
             return self
 
@@ -59,7 +67,11 @@ def in_process(monkeypatch):
             return None
 
     monkeypatch.setattr(labeling, "open_session", lambda *_: Opened())
-    monkeypatch.setattr(labeling, "choice_for", lambda *_: None)
+    identity = RELEASE.judge.model
+    choice = ModelChoice(identity, SERVED, None)
+    monkeypatch.setattr(labeling, "choice_for", lambda *_: choice)
+    monkeypatch.setattr(labeling, "reach_model", lambda *_: choice)
+    monkeypatch.setattr(labeling, "meet", lambda *_: Met(identity, Lookup()))
 
 
 def test_labels_of_a_release_that_no_gate_has_seen_are_refused(registry, pairs, tmp_path):
@@ -185,9 +197,8 @@ def test_a_refusal_whose_storing_was_interrupted_counts(registry):
 @pytest.fixture
 def endpoint(monkeypatch):
     """An endpoint that takes any release at once."""
-    identity = RELEASE.judge.model
     monkeypatch.setattr(
-        deploy, "_require_running", lambda: SimpleNamespace(ray_address="", models=[identity], url="http://127.0.0.1:1")
+        deploy, "_require_running", lambda: SimpleNamespace(ray_address="", models=[SERVED], url="http://127.0.0.1:1")
     )
     monkeypatch.setattr(deploy, "_live_name", lambda *_: RELEASE.name)
     monkeypatch.setattr(deploy, "attach", lambda *_: None)
