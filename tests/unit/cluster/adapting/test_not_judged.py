@@ -12,7 +12,9 @@ from cluster.adapting.config import OptimizeConfig
 from cluster.adapting.finish import finish_adaptation
 from cluster.adapting.optimize import adapt_judge
 from cluster.commands import app
+from cluster.endpoint.meeting import Met
 from cluster.labeling.bulk import label_rows
+from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry.store import Registry
 from cluster.runs.folder import RunFolder
@@ -21,13 +23,16 @@ from cluster.runs.recorded import read_run
 from cluster.runs.run import Run, open_ledger
 from judge_serve.judging import Item, Judge, ModelIdentity, Program, Release, Task
 from judge_serve.judging.errors import TooManyNotJudgedError
+from judge_serve.serving.embedded_model import embedded_model_revision
 from optimize_workers.dataset.splits import load_dataset
+from optimize_workers.evaluation.recorded import Lookup
 from optimize_workers.library.bullets import Bullet
 from tests.builders import SCALE
 from tests.fakes import InProcessPool, ScriptedEngine, json_reply
 
 pytestmark = pytest.mark.usefixtures("registry_home")
-MODEL = ModelIdentity(name="m", revision="http://127.0.0.1:9/v1")  # nothing answers there
+MODEL = ModelIdentity(name="embedded", revision=embedded_model_revision())  # pinned: no endpoint has to say what it is
+MET = Met(MODEL, Lookup())
 HELPS = "Look at the worth."
 CAUSE = "endpoint x answered 500 (while others were answered)"
 
@@ -50,6 +55,9 @@ class FakeSession:
         self.poisoned = set()
         self.pool = InProcessPool(ScriptedEngine(rate), lambda call: call.item.doc_id in self.poisoned)
 
+    def found(self):
+        return {}
+
     def complete_reflection(self, request):
         raise AssertionError("nothing is reflected on")
 
@@ -63,6 +71,7 @@ def session(monkeypatch):
         yield found
 
     monkeypatch.setattr("cluster.measuring.measure.open_session", opened)
+    monkeypatch.setattr("cluster.measuring.measure.meet", lambda choice, *_, **_options: MET)
     return found
 
 
@@ -200,7 +209,9 @@ def test_a_poisoned_row_takes_no_winner_away(session, data, registry_home, tmp_p
     judge = Judge(program=Program(sections={"rubric": "Rate it."}), model=MODEL)
     folder = RunFolder.create(config.out, {})
     with open_ledger() as ledger, Progress() as progress:
-        adaptation = Adaptation(judge, dataset, session, Run("optimize", folder, ledger, progress), config)
+        measurer = Measurer(session.pool, ledger, progress, MET, max_not_judged=config.max_not_judged)
+        recorded = Run("optimize", folder, ledger, progress)
+        adaptation = Adaptation(judge, dataset, session, recorded, config, measurer, MODEL)
         adapted = adapt_judge(adaptation, [Bullet(text=HELPS), Bullet(text="Stay calm.")])
         result = finish_adaptation(adaptation, adapted, Registry(registry_home))
     assert Release.from_file(folder.path / "release.json").judge.program.bullets == (HELPS,)
@@ -215,7 +226,9 @@ def test_a_search_fails_past_the_limit(session, data, tmp_path):
     judge = Judge(program=Program(sections={"rubric": "Rate it."}), model=MODEL)
     folder = RunFolder.create(config.out, {})
     with open_ledger() as ledger, Progress() as progress:
-        adaptation = Adaptation(judge, dataset, session, Run("optimize", folder, ledger, progress), config)
+        measurer = Measurer(session.pool, ledger, progress, MET, max_not_judged=config.max_not_judged)
+        recorded = Run("optimize", folder, ledger, progress)
+        adaptation = Adaptation(judge, dataset, session, recorded, config, measurer, MODEL)
         with pytest.raises(TooManyNotJudgedError, match="4 of 50 items were not judged, at most 3 may be"):
             adapt_judge(adaptation, [Bullet(text=HELPS), Bullet(text="Stay calm.")])
 
