@@ -34,8 +34,8 @@ class ModelEndpoint(Endpoint):
 
     @property
     def num_asked(self) -> int:
-        """Requests so far."""
-        return len(self.received)
+        """Completions that were asked for so far."""
+        return sum(bool(received.body) for received in self.received)
 
     def _answer(self, received: Received) -> Answer:
         if self.failing is not None:

@@ -117,7 +117,7 @@ def test_an_export_holds_every_judgment_and_field(ledger, tmp_path):
     path = tmp_path / "out.parquet"
     assert ledger.export(path) == 2
     first, second = pq.read_table(path).to_pylist()
-    expected = {name: getattr(FULL, name) for name in Judgment.__dataclass_fields__ if name != "cached"}
+    expected = {name: getattr(FULL, name) for name in Judgment.__dataclass_fields__ if name not in ("cached", "cause")}
     expected |= {"mode": "expected", "doc_id": "d\x00", "key": key_of(1), "revision": "abc", "is_forgotten": False}
     assert timedelta(0) <= datetime.now(UTC) - first.pop("stored_at") < timedelta(minutes=5)
     assert first == expected

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.outages import Outage, write_outage
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from judge_serve.judging import Item, RetryPolicy, judge_pair
-from judge_serve.judging.errors import MisconfiguredError, RateLimitedError, ServerError
+from judge_serve.judging.errors import MisconfiguredError, OverloadedError, RateLimitedError, ServerError
 from judge_serve.judging.judge_call import JudgeCall, build_request
 from tests.builders import JUDGE
 from tests.virtual_time import run_in_virtual_time
@@ -117,7 +117,7 @@ def test_calls_served_and_failed_are_counted():
     engine = SimulatedEngine(SimulatedEngineConfig())
     engine.fail_next(2)
     for _ in range(2):
-        with pytest.raises(ServerError):
+        with pytest.raises(OverloadedError):
             ask_once(engine)
     ask_once(engine)
     assert (engine.served, engine.failed) == (1, 2)
@@ -125,7 +125,7 @@ def test_calls_served_and_failed_are_counted():
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(503, ServerError), (429, RateLimitedError), (401, MisconfiguredError), (500, ServerError)],
+    [(503, OverloadedError), (429, RateLimitedError), (401, MisconfiguredError), (500, ServerError)],
 )
 def test_an_outage_is_the_error_of_an_endpoint_with_that_status(status, kind):
     engine = SimulatedEngine(SimulatedEngineConfig(model="m"))
@@ -147,7 +147,7 @@ def test_an_outage_ends_after_its_seconds():
     engine = SimulatedEngine(SimulatedEngineConfig(), clock=lambda: now[0])
     engine.fail_for(5.0)
     now[0] = 104.9
-    with pytest.raises(ServerError):
+    with pytest.raises(OverloadedError):
         ask_once(engine)
     now[0] = 105.0
     assert ask_once(engine).text
@@ -171,7 +171,7 @@ def test_requests_in_a_slot_and_in_line_meet_an_outage_too():
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         return [type(outcome) for outcome in outcomes], loop.time() - 1_000.0
 
-    assert run_in_virtual_time(struck()) == ([ServerError] * 3, 10.0)
+    assert run_in_virtual_time(struck()) == ([OverloadedError] * 3, 10.0)
 
 
 def test_requests_in_line_outlast_a_short_outage():
