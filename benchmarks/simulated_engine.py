@@ -170,6 +170,7 @@ class SimulatedEngine:
             prompt_tokens=num_tokens(prefix.num_chars + len(item)),
             completion_tokens=num_tokens(len(text.text)),
             first_token_logprobs=_digit_logprobs(request, lanes, rating) if request.top_logprobs else None,
+            model=self.model,
         )
 
     async def close(self) -> None:

@@ -21,6 +21,7 @@ import pytest
 from benchmarks.simulated_engine import Effect, SimulatedEngineConfig
 from benchmarks.simulated_serving import endpoint_process
 from cluster.endpoint.config import EXAMPLES
+from judge_serve.judging.canaries import NUM_CANARIES
 
 pytestmark = pytest.mark.ray
 CONFIG = SimulatedEngineConfig(
@@ -205,9 +206,9 @@ def check_resumed(optimize, endpoint, whole, optimizer, kill_it):
     for key in ("release", "calls", "refusals", "comparison"):
         assert resumed[key] == whole.result[key]
     assert set(ledger_keys(out)) == whole.keys, "the same calls, no others"
-    assert asked_by_killed - len(recorded) <= CALLS_IN_FLIGHT
-    missing = len(whole.keys - recorded)
-    assert missing <= asked_by_resumed <= missing + num_shared_calls(whole.candidates) < len(whole.keys)
+    assert asked_by_killed - NUM_CANARIES - len(recorded) <= CALLS_IN_FLIGHT
+    missing, judged_by_resumed = len(whole.keys - recorded), asked_by_resumed - NUM_CANARIES
+    assert missing <= judged_by_resumed <= missing + num_shared_calls(whole.candidates) < len(whole.keys)
 
 
 OPTIMIZERS = ("mipro", "gepa", "bullets")

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -26,7 +25,7 @@ BODY = to_chat_body(REQUESTS[0], "m", is_vllm=True)
 def direct_replies():
     async def ask():
         engine = SimulatedEngine(CONFIG)
-        return [replace(await engine.complete(request), model="m") for request in REQUESTS]  # as a body says
+        return [await engine.complete(request) for request in REQUESTS]
 
     return asyncio.run(ask())
 
