@@ -77,7 +77,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         run = begin_run("demo", config.out, saved, ledger, progress)
         registry = Registry(home())
         with open_session(choice, home(), progress) as session:
-            met = meet(choice, ledger, progress)
+            met = meet(session.choice, ledger, progress)
             measurer = Measurer(session.pool, ledger, progress, met)
             adaptation = Adaptation(judge, dataset, session, run, optimize, measurer, met.identity)
             adapted = adapt_judge(adaptation)

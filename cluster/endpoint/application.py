@@ -39,7 +39,11 @@ def application_of(endpoint: Endpoint, release: Release | None) -> dict[str, Any
     """Serve's configuration of an endpoint that judges with a release."""
     document = {**release.model_dump(mode="json"), "digest": release.digest} if release else None
     return serve_config(
-        [model.model_dump() for model in endpoint.models], document, host=endpoint.host, port=endpoint.port
+        [model.model_dump() for model in endpoint.models],
+        document,
+        host=endpoint.host,
+        port=endpoint.port,
+        runtime_env=endpoint.runtime_env,
     )
 
 

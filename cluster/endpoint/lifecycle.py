@@ -1,4 +1,4 @@
-"""Starting, finding and stopping the local Ray and its judging application.
+"""Starting and stopping the judging application on the connected Ray.
 
 The application is deployed through Serve's declarative configuration, the same document that a RayService
 carries, so that a new release changes `user_config` only and restarts nothing.
@@ -6,36 +6,49 @@ carries, so that a new release changes `user_config` only and restarts nothing.
 
 from __future__ import annotations
 
-import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.endpoint.ray_environment import keep_ray_token_private, prepare_ray_environment
+from pydantic import ValidationError
+
 from cluster.failures import ServingFailedError
 from judge_serve.judging.errors import RefusedInputError
-
-logger = logging.getLogger(__name__)
 
 APP_NAME = "judge"
 INGRESS = "JudgeIngress"
 IMPORT_PATH = "judge_serve.serving.app:build"
-OBJECT_STORE_BYTES = 200 * 1024**2
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 1_800.0  # large models load for many minutes
 WORKER_LOGS = "/tmp/ray/session_latest/logs/worker-*"  # where Ray puts them by default
 
 
 def serve_config(
-    models: list[dict[str, Any]], champion: dict[str, Any] | None, *, host: str, port: int, ingress_replicas: int = 1
+    models: list[dict[str, Any]],
+    champion: dict[str, Any] | None,
+    *,
+    host: str,
+    port: int,
+    name: str = APP_NAME,
+    route_prefix: str | None = "/",
+    runtime_env: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Serve's declarative configuration of the judging application, as a RayService carries it."""
+    """Serve's declarative configuration of the judging application, as a RayService carries it.
+
+    Args:
+        models: what it serves, `ServedModel` as JSON.
+        champion: the release that it judges with, and its digest.
+        host: address that Serve listens at, where none runs yet.
+        port: the same.
+        name: of the application.
+        route_prefix: where it answers over HTTP; None for handles only.
+        runtime_env: what its processes need that the cluster's nodes lack.
+    """
     ingress: dict[str, Any] = {
         "name": INGRESS,
-        "num_replicas": ingress_replicas,
+        "num_replicas": 1,
         "ray_actor_options": {"num_cpus": 0.1},
     }
     if champion is not None:
@@ -45,10 +58,11 @@ def serve_config(
         "http_options": {"host": host, "port": port},
         "applications": [
             {
-                "name": APP_NAME,
-                "route_prefix": "/",
+                "name": name,
+                "route_prefix": route_prefix,
                 "import_path": IMPORT_PATH,
                 "args": {"models": models},
+                "runtime_env": runtime_env or {},
                 "deployments": [ingress],
             }
         ],
@@ -76,56 +90,53 @@ def free_port(host: str = LOOPBACK) -> int:
 
 
 @contextmanager
-def local_ray(num_cpus: int | None = None) -> Iterator[str]:
-    """Own Ray on this machine, stopped at the end together with everything that runs on it; yields its address.
+def running(config: dict[str, Any], on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Run the application of a configuration until the end; raises what `deploy` raises.
 
-    Inside a Ray job (`RAY_ADDRESS` is set) the job's cluster is used instead and left running.
+    On a cluster that serves already, its other applications and its Serve stay as they are.
     """
-    prepare_ray_environment()
-    import ray
+    from ray import serve
 
-    inherited = os.environ.get("RAY_ADDRESS")
-    if inherited:
-        attach(inherited)
-        from ray import serve
-
-        try:
-            if APP_NAME in serve.status().applications:
-                raise RefusedInputError(
-                    f"the Ray at {inherited} runs a judging application already; "
-                    "reach its model with --model http://host:8000/v1#model-name"
-                )
-            try:
-                yield inherited
-            finally:
-                if APP_NAME in serve.status().applications:
-                    serve.delete(APP_NAME)
-        finally:
-            ray.shutdown()
-        return
-    for name in ("ray.serve", "ray._private"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    keep_ray_token_private()
-    context = ray.init(
-        address="local",  # never a Ray that somebody else started on this machine
-        num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    keep_ray_token_private()
+    (application,) = config["applications"]
+    is_served = listens_at() is not None
     try:
-        yield str(context.address_info["gcs_address"])
+        deploy(config, on_wait=on_wait)
+        yield
     finally:
-        stop_serving()
-        ray.shutdown()
+        if is_served:
+            serve.delete(application["name"])
+        else:
+            serve.shutdown()
+
+
+def listens_at() -> tuple[str, int] | None:
+    """Host and port of the Serve that the connected Ray runs; None where it runs none."""
+    from ray.serve.context import _get_global_client
+
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is None:
+        return None
+    options = client.get_serve_details()["http_options"]
+    return options["host"], options["port"]
+
+
+def check_can_be_served(name: str) -> None:
+    """Raise RefusedInputError if the connected Ray runs an application of this name."""
+    from ray import serve
+
+    if listens_at() is not None and name in serve.status().applications:
+        raise RefusedInputError(
+            f"this Ray cluster runs an application {name!r} already; "
+            "reach its model with --model http://host:8000/v1#model-name"
+        )
 
 
 def deploy(
     config: dict[str, Any], timeout_s: float = START_TIMEOUT_S, on_wait: Callable[[str], None] | None = None
 ) -> None:
-    """Bring the running Serve to a configuration and wait until it is healthy.
+    """Bring an application to a configuration and wait until it is healthy; starts Serve where none runs.
+
+    What else the cluster serves stays: to Serve a configuration is all that it shall run, so theirs is sent along.
 
     Args:
         config: see `serve_config`.
@@ -133,18 +144,27 @@ def deploy(
         on_wait: called about every second with a line that says what is waited for.
 
     Raises:
+        RefusedInputError: it cannot stand beside what the cluster serves.
         ServingFailedError: Serve reports a failed deployment, or the time is over.
     """
     from ray import serve
     from ray.serve.context import _get_global_client
     from ray.serve.schema import ServeDeploySchema
 
-    schema = ServeDeploySchema.model_validate(config)
-    serve.start(proxy_location=config["proxy_location"], http_options=config["http_options"])
-    _get_global_client().deploy_apps(schema)  # the entry that Ray's own REST endpoint uses
+    (application,) = config["applications"]
+    if listens_at() is None:
+        serve.start(proxy_location=config["proxy_location"], http_options=config["http_options"])
+    client = _get_global_client()
+    others = _others(client.get_serve_details(), application["name"])
+    try:
+        schema = ServeDeploySchema.model_validate({**config, "applications": [*others, application]})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise RefusedInputError(f"this cannot be served beside what the cluster serves: {reason}") from error
+    client.deploy_apps(schema)  # the entry that Ray's own REST endpoint uses
     started = time.monotonic()
     while time.monotonic() - started < timeout_s:
-        app = serve.status().applications.get(APP_NAME)
+        app = serve.status().applications.get(application["name"])
         state = str(app.status.value) if app else "NOT_STARTED"
         if state == "RUNNING":
             return
@@ -160,23 +180,10 @@ def deploy(
     )
 
 
-def attach(address: str) -> None:
-    """Connect this process to a running local Ray."""
-    import ray
-
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError) as error:
-        raise ServingFailedError(f"cannot connect to the running Ray at {address} ({error})") from error
-
-
-def stop_serving() -> None:
-    """Stop Serve if it runs on the connected Ray."""
-    import ray
-    from ray import serve
-
-    if ray.is_initialized():
-        serve.shutdown()
+def _others(details: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Configurations of the cluster's other applications; those that a program runs have none and need none."""
+    configs = (app.get("deployed_app_config") for app in details["applications"].values())
+    return [config for config in configs if config is not None and config["name"] != name]
 
 
 def _why(app: Any) -> str:

@@ -10,13 +10,15 @@ from cluster.endpoint.application import application_of, await_live
 from cluster.endpoint.config import ServeConfig
 from cluster.endpoint.journal import Journal
 from cluster.endpoint.judges import choice_for, judge_to_run
-from cluster.endpoint.lifecycle import check_port_is_free, deploy, local_ray
+from cluster.endpoint.lifecycle import APP_NAME, check_can_be_served, check_port_is_free, listens_at, running
 from cluster.endpoint.models import ModelChoice
+from cluster.endpoint.ray_cluster import ConnectedRay, cluster_address, connected_ray, shipped_packages
 from cluster.endpoint.session import check_gpus, prepare_models
 from cluster.endpoint.signals import stop_on_signals
 from cluster.endpoint.state import ServeState, clear_state, read_state, started_at, write_state
 from cluster.progress import Progress
 from cluster.registry import CHAMPION, DEFAULT_NAME, Registry, check_may_be_served, has_registry, resolve_release
+from judge_serve.catalogue.served_model import ServedModel
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.auth import load_api_keys
@@ -31,37 +33,48 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
         raise RefusedInputError(
             f"--host {config.host} is reachable by others; set RELEVANCE_JUDGE_API_KEYS_FILE first (docs/security.md)"
         )
-    running = read_state(home())
-    if running is not None:
-        raise RefusedInputError(f"'serve' runs already at {running.url} (process {running.pid}); stop it first")
+    serve = read_state(home())
+    if serve is not None:
+        raise RefusedInputError(f"'serve' runs already at {serve.url} (process {serve.pid}); stop it first")
     release, choice = _judge_to_serve(config, progress)
     if choice.served is None:
         raise RefusedInputError(f"{choice.identity.name} is an endpoint already; serve hosts open-weight models")
-    check_port_is_free(config.host, config.port)
+    if cluster_address() is None:
+        check_port_is_free(config.host, config.port)
     prepare_models([choice.served], progress)
-    with local_ray() as address:
+    with connected_ray() as ray_here:
         check_gpus([choice.served])
+        check_can_be_served(APP_NAME)
+        state = _state(config, choice.served, ray_here, progress)
         progress.phase(f"starting vLLM with {choice.served.name}")
-        pid = os.getpid()
-        state = ServeState(
-            host=config.host,
-            port=config.port,
-            models=(choice.served,),
-            pid=pid,
-            started_at=started_at(pid) or 0.0,
-            ray_address=address,
-        )
-        deploy(application_of(state, release), on_wait=progress.waiting)
-        Journal(home()).clear()  # it is of an endpoint that runs no more
-        write_state(home(), state)
-        try:
-            await_live(release, progress)
-            progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
-            (stop or stop_on_signals()).wait()
-            progress.phase("stopping")
-        finally:
-            clear_state(home())
+        with running(application_of(state, release), on_wait=progress.waiting):
+            Journal(home()).clear()  # it is of an endpoint that runs no more
+            write_state(home(), state)
+            try:
+                await_live(release, progress)
+                progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
+                (stop or stop_on_signals()).wait()
+                progress.phase("stopping")
+            finally:
+                clear_state(home())
     return {"release": release.id, "url": state.url}
+
+
+def _state(config: ServeConfig, model: ServedModel, ray_here: ConnectedRay, progress: Progress) -> ServeState:
+    """What will run: where the cluster's Serve listens, if it runs one, else where the config says."""
+    host, port = listens_at() or (config.host, config.port)
+    if (host, port) != (config.host, config.port):
+        progress.note(f"this cluster's Serve listens at {host}:{port}; --host and --port do not hold here")
+    pid = os.getpid()
+    return ServeState(
+        host=host,
+        port=port,
+        models=(model,),
+        runtime_env={} if ray_here.is_own else shipped_packages(),
+        pid=pid,
+        started_at=started_at(pid) or 0.0,
+        ray_address=ray_here.address,
+    )
 
 
 def _judge_to_serve(config: ServeConfig, progress: Progress) -> tuple[Release, ModelChoice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,13 +14,14 @@ FILE_NAME = "serve.json"
 
 
 class Endpoint(BaseModel):
-    """Where a judging application listens, and the models that it serves."""
+    """Where a judging application listens, the models that it serves, and what its processes need beside the node's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str
     port: int
     models: tuple[ServedModel, ...]
+    runtime_env: dict[str, Any] = {}
 
     @property
     def url(self) -> str:

@@ -8,7 +8,8 @@ import pytest
 from benchmarks.running import ROOT
 from cluster.endpoint import application, deploy, lifecycle
 from cluster.endpoint.journal import Journal, Step
-from cluster.endpoint.lifecycle import APP_NAME, INGRESS, LOOPBACK, OBJECT_STORE_BYTES, free_port
+from cluster.endpoint.lifecycle import APP_NAME, INGRESS, LOOPBACK, free_port
+from cluster.endpoint.ray_cluster import OBJECT_STORE_BYTES
 from cluster.endpoint.state import Endpoint
 from cluster.failures import ServingFailedError
 from cluster.progress import Progress
