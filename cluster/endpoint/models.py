@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from cluster.endpoint.application import APP_NAME
 from cluster.endpoint.endpoint_file import ENDING, KEY_VARIABLE, is_reasoning, load_endpoint_file
-from cluster.endpoint.lifecycle import APP_NAME
 from cluster.endpoint.weights import commit_of, content_of, folder_revision_of_0_1
 from judge_serve.catalogue.control_tokens import control_tokens, in_folder, in_hugging_face_cache
 from judge_serve.catalogue.entries import CATALOGUE, EMBEDDED, CatalogueEntry

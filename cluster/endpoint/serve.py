@@ -6,11 +6,18 @@ import os
 import threading
 from typing import Any
 
-from cluster.endpoint.application import application_of, await_live
+from cluster.endpoint.application import (
+    APP_NAME,
+    application_of,
+    await_live,
+    check_can_be_served,
+    check_port_is_free,
+    listens_at,
+    running,
+)
 from cluster.endpoint.config import ServeConfig
 from cluster.endpoint.journal import Journal
 from cluster.endpoint.judges import choice_for, judge_to_run
-from cluster.endpoint.lifecycle import APP_NAME, check_can_be_served, check_port_is_free, listens_at, running
 from cluster.endpoint.models import ModelChoice
 from cluster.endpoint.ray_cluster import ConnectedRay, cluster_address, connected_ray, shipped_packages
 from cluster.endpoint.session import check_gpus, prepare_models

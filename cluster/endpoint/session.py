@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import httpx
 
+from cluster.endpoint.application import APP_NAME, LOOPBACK, free_port, running, serve_config
 from cluster.endpoint.endpoint_file import KEY_VARIABLE
-from cluster.endpoint.lifecycle import APP_NAME, LOOPBACK, free_port, running, serve_config
 from cluster.endpoint.models import ModelChoice, connector
 from cluster.endpoint.ray_cluster import ConnectedRay, attach, cluster_address, connected_ray, shipped_packages
 from cluster.endpoint.state import read_state

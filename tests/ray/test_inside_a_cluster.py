@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cluster.endpoint.application import LOOPBACK, free_port
 from cluster.endpoint.config import EXAMPLES
-from cluster.endpoint.lifecycle import LOOPBACK, free_port
 from judge_serve.judging import EngineReply
 from tests.contract.endpoints import Endpoint, completion, json_answer
 from tests.fakes import json_reply
