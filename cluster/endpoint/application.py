@@ -57,19 +57,19 @@ def serve_config(
     }
     if champion is not None:
         ingress["user_config"] = {"champion": champion}
+    application: dict[str, Any] = {
+        "name": name,
+        "route_prefix": route_prefix,
+        "import_path": IMPORT_PATH,
+        "args": {"models": models},
+        "deployments": [ingress],
+    }
+    if runtime_env:
+        application["runtime_env"] = runtime_env
     return {
         "proxy_location": "HeadOnly",
         "http_options": {"host": host, "port": port},
-        "applications": [
-            {
-                "name": name,
-                "route_prefix": route_prefix,
-                "import_path": IMPORT_PATH,
-                "args": {"models": models},
-                "runtime_env": runtime_env or {},
-                "deployments": [ingress],
-            }
-        ],
+        "applications": [application],
     }
 
 
