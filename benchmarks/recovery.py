@@ -21,13 +21,10 @@ import json
 import logging
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +32,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.faulty_endpoint import OF_THE_MOMENT, Fault, FaultyEndpoint, Trouble, serving
-from benchmarks.running import run_benchmark, say
+from benchmarks.ray_head import CLUSTER_OF_OTHERS, ray_head
+from benchmarks.running import ROOT, run_benchmark, say
 from cluster.adapting.config import EvaluateConfig
 from cluster.adapting.evaluate import run_evaluate
 from cluster.progress import Progress
@@ -48,6 +46,7 @@ CHANGE_EVERY = 4  # an evaluation in so many has another model before it, on ave
 CHANGED_SHARES = (0.5, 0.7, 1.0)
 FLIPPED_SHARE = 0.02
 TIMEOUT_S = 0.5
+PATH = {"PYTHONPATH": str(ROOT)}
 _USUAL_REASONS = {Fault.REFUSAL: "refusal", Fault.TOO_LONG: "prompt_too_long"}
 
 
@@ -85,32 +84,14 @@ def measure(full: bool) -> dict[str, Any]:
     tally: Counter[str] = Counter()
     started = time.monotonic()
     examples: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, shared_ray():
+    with tempfile.TemporaryDirectory(prefix="rj") as folder, ray_head(Path(folder) / "ray", PATH) as address:
+        os.environ.update(CLUSTER_OF_OTHERS, RAY_ADDRESS=address)  # of this process, which ends with the benchmark
         for number in range(num_worlds):
             run_world(number, Path(folder) / f"world-{number}", tally, examples)
             say(f"world {number}: {time.monotonic() - started:.0f} s, {dict(tally)}")
     keys = ("lost", "doubled", "invented", "ended_early", "unnoticed_changes", "false_alarms", "mislabelled")
     detail = {"examples": examples[:20], "wall_s": time.monotonic() - started, **tally}
     return {**{key: tally[key] for key in keys}, "detail": detail}
-
-
-@contextmanager
-def shared_ray() -> Iterator[None]:
-    """A Ray of the benchmark's own, to which every evaluation attaches as it would inside of a Ray job."""
-    from cluster.endpoint.application import free_port
-
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4"]
-    options = [f"--port={address.rpartition(':')[2]}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    head = subprocess.Popen([*command, *options], env=environment, stdout=sys.stderr)
-    os.environ["RAY_ADDRESS"] = address
-    try:
-        yield
-    finally:
-        del os.environ["RAY_ADDRESS"]
-        head.terminate()
-        head.wait(30)
 
 
 def run_world(number: int, folder: Path, tally: Counter[str], examples: list[str]) -> None:

@@ -44,19 +44,33 @@ def connected_ray(num_cpus: int | None = None) -> Iterator[ConnectedRay]:
     for name in ("ray.serve", "ray._private"):
         logging.getLogger(name).setLevel(logging.WARNING)
     keep_ray_token_private()
-    context = ray.init(
-        address="local",  # never a Ray that somebody else started on this machine
-        num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    keep_ray_token_private()
     try:
-        yield ConnectedRay(str(context.address_info["gcs_address"]), is_own=True)
+        address = _start_ray(num_cpus or max(4, os.cpu_count() or 1))  # workers and ingress wait most of the time
+        keep_ray_token_private()
+        yield ConnectedRay(address, is_own=True)
     finally:
         ray.shutdown()
+
+
+def _start_ray(num_cpus: int) -> str:
+    import ray
+
+    try:
+        context = ray.init(
+            address="local",  # never a Ray that somebody else started on this machine
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # Ray raises that class itself where its processes are not up in time
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServingFailedError(
+            f"Ray does not start on this machine: {reason} What its processes said is in /tmp/ray/session_latest/logs; "
+            "a machine that is short of processor time or memory may just need another try"
+        ) from error
+    return str(context.address_info["gcs_address"])
 
 
 def cluster_address() -> str | None:
