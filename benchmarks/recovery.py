@@ -4,9 +4,9 @@
 
 Each evaluation is the command's own (`run_evaluate`: ledger, canaries, Ray workers, run folder) on 30 pairs drawn from
 a world's 60; the evaluations of a world share a ledger and an endpoint. In each some pairs meet a refusal, are called
-too long, or meet 429, 503, a trickled body, a reset, a page or an error in a 200, once or twice or, one of them,
-always; a request may take 0.5 s. Before some evaluations the model changes to another rating on at least half of all
-texts; in every other world 2 % of the replies differ by chance.
+too long, or meet 429, 503, a trickled body, a reset, a page or an error in a 200, once or twice; in every fifth
+evaluation one pair meets it always (429 left out). A request may take 0.5 s. Before some evaluations the model
+changes to another rating on at least half of all texts; in every other world 2 % of the replies differ by chance.
 
 Keys, each 0 where all is well: `lost` (pairs without a row), `doubled` (pairs with two rows, and replies that were
 complete and asked for again), `invented` (ratings that no reply held), `ended_early` (evaluations that raised),
@@ -35,13 +35,14 @@ from benchmarks.faulty_endpoint import OF_THE_MOMENT, Fault, FaultyEndpoint, Tro
 from benchmarks.ray_head import CLUSTER_OF_OTHERS, ray_head
 from benchmarks.running import ROOT, run_benchmark, say
 from cluster.adapting.config import EvaluateConfig
-from cluster.adapting.evaluate import run_evaluate
 from cluster.progress import Progress
 
 EVALUATIONS, EVALUATIONS_FULL = 60, 300
 PER_WORLD = 10
 PAIRS, DRAWN = 60, 30
 TROUBLED = 10  # pairs of an evaluation that meet something
+HOPELESS = tuple(fault for fault in OF_THE_MOMENT if fault is not Fault.RATE_LIMIT)  # which takes over two minutes
+HOPELESS_EVERY = 5  # an evaluation in so many has a pair that is never answered, which takes 10 to 30 s to find out
 CHANGE_EVERY = 4  # an evaluation in so many has another model before it, on average
 CHANGED_SHARES = (0.5, 0.7, 1.0)
 FLIPPED_SHARE = 0.02
@@ -119,8 +120,10 @@ def run_world(number: int, folder: Path, tally: Counter[str], examples: list[str
 
 def evaluate_once(world: World, turn: int, *, is_changed: bool) -> list[tuple[str, str]]:
     """One evaluation; returns what went wrong, by key."""
+    from cluster.adapting.evaluate import run_evaluate  # imports Ray, which then reads the environment of `measure`
+
     drawn = world.chance.sample(sorted(world.pairs), DRAWN)
-    troubles = draw_troubles(world, drawn)
+    troubles = draw_troubles(world, drawn, has_hopeless=turn % HOPELESS_EVERY == 0)
     world.endpoint.trouble({world.pairs[doc_id]: trouble for doc_id, trouble in troubles.items()})
     data = world.folder / f"data-{turn}.jsonl"
     data.write_text("".join(_row(doc_id, world.pairs[doc_id]) for doc_id in drawn))
@@ -136,8 +139,8 @@ def evaluate_once(world: World, turn: int, *, is_changed: bool) -> list[tuple[st
     return [*compare(world, drawn, rows), *check_change(result, is_changed), *check_labels(troubles, rows, world)]
 
 
-def draw_troubles(world: World, drawn: list[str]) -> dict[str, Trouble]:
-    """What some of the pairs meet: two by their texts for ever, one always failing, the others once or twice."""
+def draw_troubles(world: World, drawn: list[str], *, has_hopeless: bool) -> dict[str, Trouble]:
+    """What some of the pairs meet: two by their texts for ever, the others once or twice, a hopeless one always."""
     chosen = world.chance.sample(drawn, TROUBLED)
     kinds = [*OF_THE_MOMENT, *world.chance.sample(OF_THE_MOMENT, 1)]
     troubles = {
@@ -145,7 +148,8 @@ def draw_troubles(world: World, drawn: list[str]) -> dict[str, Trouble]:
     }
     troubles[chosen[-3]] = Trouble(Fault.REFUSAL, None)
     troubles[chosen[-2]] = Trouble(Fault.TOO_LONG, None)
-    troubles[chosen[-1]] = Trouble(world.chance.choice(OF_THE_MOMENT), None)
+    if has_hopeless:
+        troubles[chosen[-1]] = Trouble(world.chance.choice(HOPELESS), None)
     return troubles
 
 
