@@ -6,26 +6,23 @@ import contextlib
 import json
 import logging
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn
 
 from click.exceptions import Exit
-from pydantic import ValidationError
 
+from cluster.commands.settings import AnyConfig, build_config
+from cluster.endpoint.signals import Terminated
 from cluster.progress import Progress
-from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import EngineError, RefusedInputError
 
 logger = logging.getLogger(__name__)
 
-EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_GATE = 0, 1, 2, 3
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # 128 and the number of the signal, as shells have it
 
-_INTERRUPTED = "interrupted; everything started here was stopped"
-
-AnyConfig = TypeVar("AnyConfig", bound=CommandConfig)
 Result = dict[str, Any]  # what `--json` prints
 
 
@@ -50,27 +47,6 @@ class Command(Generic[AnyConfig]):
     show: Callable[[Result], None]
     positional: tuple[str, ...] = ()
     status: Callable[[Result], int] = _done
-
-
-def build_config(kind: type[AnyConfig], file: Path | None, flags: Mapping[str, Any]) -> AnyConfig:
-    """Values of a TOML file, overridden by the flags that were given (those not None).
-
-    Raises: RefusedInputError naming the key and what is wrong with it.
-    """
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RefusedInputError(f"--config {file}: not a readable TOML file ({error})") from error
-    values.update({key: value for key, value in flags.items() if value is not None})
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        option = f"--{key.replace('_', '-')}: " if key else ""
-        raise RefusedInputError(f"{option}{first['msg'].removeprefix('Value error, ')}") from error
 
 
 def run_command(
@@ -102,12 +78,12 @@ def run_command(
     except GateRefusedError as error:
         _fail(str(error), EXIT_GATE)
     except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
-        if _began_with_ctrl_c(error):
-            interrupted()
+        if (signal := _signal_before(error)) is not None:
+            ended_by(signal)
         _fail(str(error), EXIT_FAILED)
     except Exception as error:  # the last boundary: one line for people, the rest for those who ask
-        if _began_with_ctrl_c(error):
-            interrupted()
+        if (signal := _signal_before(error)) is not None:
+            ended_by(signal)
         logger.debug("unexpected error", exc_info=True)
         reason = (str(error).splitlines() or [""])[0]
         _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
@@ -120,18 +96,20 @@ def run_command(
         raise Exit(status)
 
 
-def _began_with_ctrl_c(error: BaseException) -> bool:
-    """Whether cleaning up after Ctrl-C raised this, as Optuna's journal does when it loses its lock file to it."""
+def _signal_before(error: BaseException) -> KeyboardInterrupt | None:
+    """The signal whose cleaning up raised this, as Optuna's journal does when it loses its lock file to Ctrl-C."""
     before = error.__context__
-    return before is not None and (isinstance(before, KeyboardInterrupt) or _began_with_ctrl_c(before))
+    return before if before is None or isinstance(before, KeyboardInterrupt) else _signal_before(before)
 
 
-def interrupted() -> NoReturn:
-    """End with the status of Ctrl-C.
+def ended_by(signal: KeyboardInterrupt) -> NoReturn:
+    """End with the status of Ctrl-C or of SIGTERM.
 
     Raises: Exit.
     """
-    _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+    is_term = isinstance(signal, Terminated)
+    ended = "ended by SIGTERM" if is_term else "interrupted"
+    _fail(f"{ended}; everything started here was stopped", EXIT_TERMINATED if is_term else EXIT_INTERRUPTED)
 
 
 def _fail(message: str, status: int) -> NoReturn:
