@@ -15,7 +15,6 @@ from typing import Any
 import click
 
 from cluster.endpoint.ray_environment import prepare_ray_environment
-from cluster.endpoint.signals import end_on_sigterm
 
 # name -> (module, help), in the order in which they are shown
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -109,6 +108,8 @@ click.version_option(package_name=_PACKAGE, prog_name=_PACKAGE, message="%(prog)
 
 def main() -> None:
     """Entry point of the console script."""
+    from cluster.endpoint.signals import end_on_sigterm
+
     end_on_sigterm()
     prepare_ray_environment()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

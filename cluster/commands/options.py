@@ -65,7 +65,7 @@ def _common() -> list[click.Parameter]:
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Machine-readable result on stdout."),
         click.Option(["--config", "config_file"], type=file, help=_CONFIG_HELP),
-        click.Option(["--dry-run"], is_flag=True, help="Print the resolved config and stop."),
+        click.Option(["--dry-run"], is_flag=True, help="Say what would be done and stop; asks nobody, writes nothing."),
     ]
 
 

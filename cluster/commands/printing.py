@@ -36,6 +36,21 @@ def print_plain(what: Any) -> None:
         console.print(what)
 
 
+def print_plan(plan: dict[str, Any]) -> None:
+    """What a command would do: a line for each part that there is."""
+    for part, found in plan.items():
+        for one in found if isinstance(found, list) else [found]:
+            if one is not None:
+                print_plain(printable(f"{part.replace('_', ' '):<16}  {_in_words(one)}"))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        given = {key.replace("_", " "): one for key, one in value.items() if one is not None}
+        return ", ".join(f"{key} {_in_words(one)}" for key, one in given.items()) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 def print_fields(result: dict[str, Any]) -> None:
     """Key and value, one a line."""
     for key, value in result.items():

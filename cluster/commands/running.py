@@ -13,6 +13,7 @@ from typing import Any, Generic, NoReturn
 
 from click.exceptions import Exit
 
+from cluster.commands.printing import print_plan
 from cluster.commands.settings import AnyConfig, build_config
 from cluster.endpoint.signals import Terminated
 from cluster.progress import Progress
@@ -40,6 +41,8 @@ class Command(Generic[AnyConfig]):
         show: prints the result for people.
         positional: fields that are given without a flag, in this order.
         status: exit status of a run that came to its end.
+        plan: reads what the config names, as `run` would, asks no model and writes nothing; what `run` would refuse, it
+            refuses. None where the config says it all.
     """
 
     config: type[AnyConfig]
@@ -47,6 +50,19 @@ class Command(Generic[AnyConfig]):
     show: Callable[[Result], None]
     positional: tuple[str, ...] = ()
     status: Callable[[Result], int] = _done
+    plan: Callable[[AnyConfig], Result] | None = None
+
+    def dry_run(self, config: AnyConfig) -> Result:
+        """The config as JSON, and the plan beside it."""
+        return {"config": config.model_dump(mode="json"), **(self.plan(config) if self.plan else {})}
+
+    def show_dry_run(self, result: Result) -> None:
+        """Print a plan for people; where there is none, the config."""
+        config = result.pop("config")
+        if result:
+            print_plan(result)
+        else:
+            print(json.dumps(config, indent=2, ensure_ascii=False))
 
 
 def run_command(
@@ -67,12 +83,9 @@ def run_command(
 
     try:
         config = build_config(command.config, file, flags)
-        if dry_run:
-            print(config.model_dump_json(indent=2))
-            return
         # Ray and DSPy print; stdout belongs to the result
         with contextlib.redirect_stdout(sys.stderr), Progress() as progress:
-            result = command.run(config, progress)
+            result = command.dry_run(config) if dry_run else command.run(config, progress)
     except RefusedInputError as error:
         _fail(str(error), EXIT_REFUSED)
     except GateRefusedError as error:
@@ -89,9 +102,11 @@ def run_command(
         _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
     if as_json:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    elif dry_run:
+        command.show_dry_run(result)
     else:
         command.show(result)
-    status = command.status(result)
+    status = EXIT_DONE if dry_run else command.status(result)
     if status != EXIT_DONE:
         raise Exit(status)
 

@@ -1,7 +1,6 @@
 """Flags made from configs: every field is explained and can be given, and what is not given leaves the file's value."""
 
 import importlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 from pydantic import Field
 
+from cluster.adapting.config import OptimizeConfig
 from cluster.commands import COMMANDS, app
 from cluster.commands.options import _kind_of, _metavar, as_click
 from cluster.commands.running import Command
+from cluster.commands.settings import build_config
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.judgment import AnswerMode
 from optimize_workers.evidence.gate.config import GateConfig
@@ -37,6 +38,7 @@ class EveryKind(CommandConfig):
     rules: GateConfig = Field(GateConfig(), description="a table")
 
 
+SEARCH = {"data": "x", "optimizer": "gepa", "out": "o"}
 GIVEN: list[dict[str, Any]] = []
 
 
@@ -158,7 +160,6 @@ def test_what_cannot_be_chosen_is_refused_in_one_line(arguments, why):
 
 
 def test_prices_are_given_one_by_one():
-    words = ["optimize", "x", "--optimizer", "gepa", "--out", "o", "--price", "m=2/8", "--price", "n=0/1"]
-    done = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
+    config = build_config(OptimizeConfig, None, {**SEARCH, "price": ("m=2/8", "n=0/1")})
     prices = {"m": {"prompt": 2.0, "completion": 8.0}, "n": {"prompt": 0.0, "completion": 1.0}}
-    assert json.loads(done.stdout)["price"] == prices
+    assert config.model_dump(mode="json")["price"] == prices
