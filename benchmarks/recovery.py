@@ -97,7 +97,7 @@ def measure(full: bool) -> dict[str, Any]:
 @contextmanager
 def shared_ray() -> Iterator[None]:
     """A Ray of the benchmark's own, to which every evaluation attaches as it would inside of a Ray job."""
-    from cluster.endpoint.lifecycle import free_port
+    from cluster.endpoint.application import free_port
 
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4"]

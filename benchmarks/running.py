@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cluster.endpoint.lifecycle import OBJECT_STORE_BYTES
+from cluster.endpoint.ray_cluster import OBJECT_STORE_BYTES
 from cluster.endpoint.ray_environment import prepare_ray_environment
 
 ROOT = Path(__file__).resolve().parents[1]

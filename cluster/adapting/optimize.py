@@ -104,8 +104,10 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
         if bullets:
             keep_offered(run.folder, bullets)
         fresh, baseline = config.asks_again, calls_of(judge, dataset.by_split["val"])
-        met = meet(choice, ledger, progress, baseline, fresh=fresh)
-        writer = met if reflection in (None, choice) else meet(reflection, ledger, progress, fresh=fresh)
+        met = meet(session.choice, ledger, progress, baseline, fresh=fresh)
+        writer = (
+            met if session.reflection is session.choice else meet(session.reflection, ledger, progress, fresh=fresh)
+        )
         for one in (met, writer):
             run.note_model(one.identity)
         measurer = Measurer(session.pool, ledger, progress, met, session.found, config.max_not_judged)

@@ -22,9 +22,9 @@ from cluster.adapting.evidence import with_evidence
 from cluster.adapting.finish import Adapted, finish_adaptation
 from cluster.adapting.optimize import adapt_judge
 from cluster.commands.demo import DemoConfig
+from cluster.endpoint.application import LOOPBACK
 from cluster.endpoint.config import EXAMPLES
 from cluster.endpoint.deploy import deploy_release
-from cluster.endpoint.lifecycle import LOOPBACK
 from cluster.endpoint.meeting import meet
 from cluster.endpoint.models import resolve_model
 from cluster.endpoint.session import open_session
@@ -77,7 +77,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, Any]:
         run = begin_run("demo", config.out, saved, ledger, progress)
         registry = Registry(home())
         with open_session(choice, home(), progress) as session:
-            met = meet(choice, ledger, progress)
+            met = meet(session.choice, ledger, progress)
             measurer = Measurer(session.pool, ledger, progress, met)
             adaptation = Adaptation(judge, dataset, session, run, optimize, measurer, met.identity)
             adapted = adapt_judge(adaptation)

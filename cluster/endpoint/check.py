@@ -71,7 +71,7 @@ def _agreement(release: Release, choice: ModelChoice, progress: Progress) -> Agr
     before = _before(release)
     with ExitStack() as stack:
         if choice.endpoint is None:
-            stack.enter_context(open_session(choice, home(), progress))
+            choice = stack.enter_context(open_session(choice, home(), progress)).choice
         asked = stack.enter_context(asking(choice))
         first = choice.contact.first if choice.contact else ask_patiently(asked, progress.waiting)
         now = settle(first.readings, lambda numbers: asked.canaries(numbers).readings)

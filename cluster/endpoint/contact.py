@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from cluster.endpoint.lifecycle import APP_NAME
 from cluster.endpoint.models import ModelChoice, connector
 from judge_serve.engines.http import HttpEngine
 from judge_serve.judging.canaries import NUM_CANARIES, Round, ask_canaries
@@ -35,7 +34,7 @@ class Asking(NamedTuple):
 def asking(choice: ModelChoice) -> Iterator[Asking]:
     """A connection to a model from this process; one that is served here has to be started already."""
     with asyncio.Runner() as runner:
-        engine = connector(choice, APP_NAME)()
+        engine = connector(choice)()
         try:
             yield Asking(engine, runner.run)
         finally:

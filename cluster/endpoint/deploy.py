@@ -13,8 +13,8 @@ import httpx
 from cluster.endpoint.application import Application
 from cluster.endpoint.config import DeployConfig, RollbackConfig
 from cluster.endpoint.journal import Deployment, Journal, Step
-from cluster.endpoint.lifecycle import attach
 from cluster.endpoint.models import identity_of
+from cluster.endpoint.ray_cluster import attach
 from cluster.endpoint.state import Endpoint, ServeState, read_state
 from cluster.endpoint.status import ready_release
 from cluster.failures import ServingFailedError

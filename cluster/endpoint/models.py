@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from cluster.endpoint.application import APP_NAME
 from cluster.endpoint.endpoint_file import ENDING, KEY_VARIABLE, is_reasoning, load_endpoint_file
 from cluster.endpoint.weights import commit_of, content_of, folder_revision_of_0_1
 from judge_serve.catalogue.control_tokens import control_tokens, in_folder, in_hugging_face_cache
@@ -58,6 +59,7 @@ class ModelChoice(NamedTuple):
     Attributes:
         former: what version 0.1 recorded it as, where that was something else.
         contact: of an endpoint that was asked already.
+        app: the application of Ray Serve that a served model runs in.
     """
 
     identity: ModelIdentity
@@ -65,6 +67,7 @@ class ModelChoice(NamedTuple):
     endpoint: HttpEngineConfig | None
     former: ModelIdentity | None = None
     contact: Contact | None = None
+    app: str = APP_NAME
 
     def as_dict(self) -> dict[str, Any]:
         """As plans show it; what an endpoint is shows when it is asked."""
@@ -162,11 +165,11 @@ def resolve_model(spec: str) -> ModelChoice:
     )
 
 
-def connector(choice: ModelChoice, app_name: str) -> Callable[[], Engine]:
+def connector(choice: ModelChoice) -> Callable[[], Engine]:
     """What a worker calls to get its engine; can be sent to another process."""
     if choice.endpoint is not None:
         return partial(HttpEngine, choice.endpoint, os.environ.get(KEY_VARIABLE))
-    return partial(connect_serve_engine, app_name, deployment_name(choice.identity.name), choice.identity.name)
+    return partial(connect_serve_engine, choice.app, deployment_name(choice.identity.name), choice.identity.name)
 
 
 def served_model(name: str) -> ServedModel:

@@ -8,11 +8,21 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+RAY_ADDRESS = "RAY_ADDRESS"  # of the cluster that this program runs in
+
 
 def prepare_ray_environment() -> None:
-    """Token authentication, loopback only, no usage statistics, no niceness; what is set already stays."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a new Ray turns it on by itself, attaching to one does not
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
+    """Token authentication, loopback only, no usage statistics, no niceness; what is set already stays.
+
+    A cluster that was started by others is met as it is: with a token where there is one, without where there is none.
+    """
+    if not os.environ.get(RAY_ADDRESS):
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the switch by which Ray stays on 127.0.0.1
+    if not os.environ.get(RAY_ADDRESS) or _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a new Ray turns it on by itself, attaching to one does not
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's workers, vLLM among them, yield to everything
 
@@ -23,12 +33,20 @@ def keep_ray_token_private() -> None:
     Ray writes `~/.ray/auth_token` readable by all. To be called before Ray starts, so that a new folder is closed when
     the token is written, and after it. A token from the environment, or of somebody else, is left as it is.
     """
-    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+    if any(map(os.environ.get, _TOKEN_VARIABLES)):
         return
-    token = Path.home() / ".ray" / "auth_token"
+    token = _token_file()
     try:
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if token.exists():
             token.chmod(0o600)
     except OSError as error:
         logger.warning("%s cannot be made private (%s); see that nobody else reads it", token, error.strerror)
+
+
+def _has_token() -> bool:
+    return any(map(os.environ.get, _TOKEN_VARIABLES)) or _token_file().exists()
+
+
+def _token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"

@@ -7,12 +7,20 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cluster.endpoint.application import application_of, await_live
+from cluster.endpoint.application import (
+    APP_NAME,
+    application_of,
+    await_live,
+    check_can_be_served,
+    check_port_is_free,
+    listens_at,
+    running,
+)
 from cluster.endpoint.config import ServeConfig
 from cluster.endpoint.journal import Journal
 from cluster.endpoint.judges import JudgeToRun, choice_for, judge_to_run
-from cluster.endpoint.lifecycle import check_port_is_free, deploy, local_ray
 from cluster.endpoint.models import ModelChoice
+from cluster.endpoint.ray_cluster import ConnectedRay, cluster_address, connected_ray, shipped_packages
 from cluster.endpoint.session import check_gpus, prepare_models
 from cluster.endpoint.signals import stop_on_signals
 from cluster.endpoint.state import ServeState, clear_state, read_state, started_at, write_state
@@ -46,10 +54,10 @@ def plan_serve(config: ServeConfig) -> dict[str, Any]:
     _check_alone(config)
     notes: list[str] = []
     judge, passed_over = _choose(config, notes.append, read_only=True)
-    _check_can_be_served(config, judge.choice)
+    _model_to_serve(config, judge.choice)
     return {
         **judge.as_dict(),
-        "endpoint": f"http://{config.host}:{config.port}",
+        "endpoint": f"http://{config.host}:{config.port}" if cluster_address() is None else "at the cluster's Serve",
         "override": config.force if passed_over else None,
         "notes": notes,
     }
@@ -59,30 +67,23 @@ def run_serve(config: ServeConfig, progress: Progress, stop: threading.Event | N
     """Serve a release until Ctrl-C (or `stop`); returns what was served."""
     _check_alone(config)
     release, choice = _judge_to_serve(config, progress)
-    served = _check_can_be_served(config, choice)
+    served = _model_to_serve(config, choice)
     prepare_models([served], progress)
-    with local_ray() as address:
+    with connected_ray() as ray_here:
         check_gpus([served])
+        check_can_be_served(APP_NAME)
+        state = _state(config, served, ray_here, progress)
         progress.phase(f"starting vLLM with {served.name}")
-        pid = os.getpid()
-        state = ServeState(
-            host=config.host,
-            port=config.port,
-            models=(served,),
-            pid=pid,
-            started_at=started_at(pid) or 0.0,
-            ray_address=address,
-        )
-        deploy(application_of(state, release), on_wait=progress.waiting)
-        Journal(home()).clear()  # it is of an endpoint that runs no more
-        write_state(home(), state)
-        try:
-            await_live(release, progress)
-            progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
-            (stop or stop_on_signals()).wait()
-            progress.phase("stopping")
-        finally:
-            clear_state(home())
+        with running(application_of(state, release), on_wait=progress.waiting):
+            Journal(home()).clear()  # it is of an endpoint that runs no more
+            write_state(home(), state)
+            try:
+                await_live(release, progress)
+                progress.phase(f"ready: release {release.id} at {state.url}/v1/judge; Ctrl-C stops")
+                (stop or stop_on_signals()).wait()
+                progress.phase("stopping")
+            finally:
+                clear_state(home())
     return {"release": release.id, "url": state.url}
 
 
@@ -92,17 +93,35 @@ def _check_alone(config: ServeConfig) -> None:
         raise RefusedInputError(
             f"--host {config.host} is reachable by others; set RELEVANCE_JUDGE_API_KEYS_FILE first (docs/security.md)"
         )
-    running = read_state(home())
-    if running is not None:
-        raise RefusedInputError(f"'serve' runs already at {running.url} (process {running.pid}); stop it first")
+    serve = read_state(home())
+    if serve is not None:
+        raise RefusedInputError(f"'serve' runs already at {serve.url} (process {serve.pid}); stop it first")
 
 
-def _check_can_be_served(config: ServeConfig, choice: ModelChoice) -> ServedModel:
-    """The model that is served; raises RefusedInputError if it is an endpoint, or if the port is taken."""
+def _model_to_serve(config: ServeConfig, choice: ModelChoice) -> ServedModel:
+    """The model that is served; raises RefusedInputError if it is an endpoint, or if the port is taken here."""
     if choice.served is None:
         raise RefusedInputError(f"{choice.identity.name} is an endpoint already; serve hosts open-weight models")
-    check_port_is_free(config.host, config.port)
+    if cluster_address() is None:
+        check_port_is_free(config.host, config.port)
     return choice.served
+
+
+def _state(config: ServeConfig, model: ServedModel, ray_here: ConnectedRay, progress: Progress) -> ServeState:
+    """What will run: where the cluster's Serve listens, if it runs one, else where the config says."""
+    host, port = listens_at() or (config.host, config.port)
+    if (host, port) != (config.host, config.port):
+        progress.note(f"this cluster's Serve listens at {host}:{port}; --host and --port do not hold here")
+    pid = os.getpid()
+    return ServeState(
+        host=host,
+        port=port,
+        models=(model,),
+        runtime_env={} if ray_here.is_own else shipped_packages(),
+        pid=pid,
+        started_at=started_at(pid) or 0.0,
+        ray_address=ray_here.address,
+    )
 
 
 def _judge_to_serve(config: ServeConfig, progress: Progress) -> JudgeToRun:

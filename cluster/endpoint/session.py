@@ -10,12 +10,14 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 
+from cluster.endpoint.application import APP_NAME, LOOPBACK, free_port, running, serve_config
 from cluster.endpoint.endpoint_file import KEY_VARIABLE
-from cluster.endpoint.lifecycle import APP_NAME, LOOPBACK, attach, deploy, free_port, local_ray, serve_config
 from cluster.endpoint.models import ModelChoice, connector
+from cluster.endpoint.ray_cluster import ConnectedRay, attach, cluster_address, connected_ray, shipped_packages
 from cluster.endpoint.state import read_state
 from cluster.progress import Progress
 from judge_serve.catalogue.served_model import ServedModel
@@ -46,13 +48,13 @@ class Session:
         self.url = url
         self._progress = progress
         self.pool = WorkerPool(
-            connector(choice, APP_NAME),
+            connector(choice),
             max_calls_in_flight=choice.max_calls_in_flight,
             least_calls_in_flight=choice.least_calls_in_flight,
             on_wait=progress.waiting,
         )
-        self._reflection = reflection or choice
-        self._reflection_engine = connector(self._reflection, APP_NAME)()
+        self.reflection = reflection or choice
+        self._reflection_engine = connector(self.reflection)()
         self._num_reflections = 0  # answered
         self._loop = asyncio.new_event_loop()  # of its own thread: a study reflects from several threads
         self._thread = threading.Thread(target=self._loop.run_forever, name="reflection", daemon=True)
@@ -61,12 +63,12 @@ class Session:
     @property
     def can_propose(self) -> bool:
         """Whether the reflection model is able to write instructions."""
-        return not self._reflection.is_weak_writer
+        return not self.reflection.is_weak_writer
 
     @property
     def reflection_max_tokens(self) -> int:
         """Bound of a reflection's length."""
-        return self._reflection.reflection_max_tokens
+        return self.reflection.reflection_max_tokens
 
     def found(self) -> dict[str, Any]:
         """What the session knows by now of the endpoints that it asks, as `endpoint` and `reflection_endpoint`."""
@@ -78,8 +80,8 @@ class Session:
                 "max_in_flight": self.choice.endpoint.max_in_flight,
                 "in_flight": sum(one.get("in_flight", 0) for one in learned),
             }
-        reflecting = self._reflection.endpoint
-        if reflecting is not None and self._reflection is not self.choice and self._num_reflections:
+        reflecting = self.reflection.endpoint
+        if reflecting is not None and self.reflection is not self.choice and self._num_reflections:
             found["reflection_endpoint"] = known_of(reflecting, [getattr(self._reflection_engine, "learned", {})])
         return found
 
@@ -144,38 +146,56 @@ def open_session(
         reflection: the model that writes instructions; the judging model by default.
         port: HTTP port of an own endpoint, a free one by default.
     """
+    cluster_address()  # one that is refused is refused before anything is prepared
     needed = [c.served for c in (choice, reflection) if c is not None and c.served is not None]
     models = list({model.name: model for model in needed}.values())
     for endpoint in (c.endpoint for c in (choice, reflection) if c is not None and c.endpoint is not None):
         progress.phase(f"reaching {endpoint.base_url}")
         check_endpoint(endpoint.base_url)
     if choice.endpoint is not None:
-        same = reflection is choice
-        choice = choice._replace(endpoint=recognised(choice.endpoint, os.environ.get(KEY_VARIABLE)))
-        reflection = choice if same else reflection
-    running = read_state(home)
+        known = choice._replace(endpoint=recognised(choice.endpoint, os.environ.get(KEY_VARIABLE)))
+        choice, reflection = known, known if reflection is choice else reflection
+    serve = read_state(home)
     with ExitStack() as stack:
         url = None
-        if running is not None and models and all(running.serves(model) for model in models):
-            progress.phase(f"using the running endpoint {running.url}")
-            attach(running.ray_address)
+        if serve is not None and models and all(serve.serves(model) for model in models):
+            progress.phase(f"using the running endpoint {serve.url}")
+            attach(serve.ray_address)
             import ray
 
             stack.callback(ray.shutdown)
-            url = running.url
+            url = serve.url
         else:
             prepare_models(models, progress)
             progress.phase("starting Ray" + (f" and vLLM with {', '.join(m.name for m in models)}" if models else ""))
-            stack.enter_context(local_ray())
+            ray_here = stack.enter_context(connected_ray())
             check_gpus(models)
             if models:
-                port = port or free_port()
-                config = serve_config([m.model_dump() for m in models], None, host=LOOPBACK, port=port)
-                deploy(config, on_wait=progress.waiting)
-                url = f"http://{LOOPBACK}:{port}"
+                config, url = _application(models, ray_here, port or free_port())
+                stack.enter_context(running(config, progress.waiting))
+                (application,) = config["applications"]
+                choice, reflection = _in_app(choice, reflection, application["name"])
         session = Session(choice, reflection, url, progress)
         stack.callback(session.close)
         yield session
+
+
+def _application(models: Sequence[ServedModel], ray_here: ConnectedRay, port: int) -> tuple[dict[str, Any], str | None]:
+    """What serves the models of a session, and its address; beside the applications of others it has none."""
+    served = [model.model_dump() for model in models]
+    if ray_here.is_own:
+        return serve_config(served, None, host=LOOPBACK, port=port), f"http://{LOOPBACK}:{port}"
+    name = f"{APP_NAME}-{uuid4().hex[:8]}"  # several commands may share a cluster
+    env = shipped_packages()
+    return serve_config(served, None, host=LOOPBACK, port=port, name=name, route_prefix=None, runtime_env=env), None
+
+
+def _in_app(choice: ModelChoice, reflection: ModelChoice | None, name: str) -> tuple[ModelChoice, ModelChoice | None]:
+    """The two models, in an application; one that is both stays one."""
+    placed = choice._replace(app=name)
+    if reflection is None or reflection is choice:
+        return placed, reflection and placed
+    return placed, reflection._replace(app=name)
 
 
 def prepare_models(models: Sequence[ServedModel], progress: Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,13 +16,14 @@ SAME_START_S = 2.0  # one process id is not given to two processes that start so
 
 
 class Endpoint(BaseModel):
-    """Where a judging application listens, and the models that it serves."""
+    """Where a judging application listens, the models that it serves, and what its processes need beside the node's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str
     port: int
     models: tuple[ServedModel, ...]
+    runtime_env: dict[str, Any] = {}
 
     @property
     def url(self) -> str:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cluster.endpoint.lifecycle import APP_NAME
 from cluster.endpoint.models import ModelChoice, connector
 from cluster.progress import Progress
 from judge_serve.judging.engine import EngineReply, EngineRequest
@@ -29,7 +28,7 @@ def open_writer(choice: ModelChoice, progress: Progress) -> Iterator[Callable[[E
         return
     retry = RetryPolicy()
     with asyncio.Runner() as runner:
-        engine = connector(choice, APP_NAME)()
+        engine = connector(choice)()
 
         def complete(request: EngineRequest) -> EngineReply:
             def ask() -> EngineReply:

@@ -69,7 +69,7 @@ def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
     choice = reach_model(release, choice, progress)
     with open_session(choice, home(), progress) as session:
         with open_ledger() as ledger:
-            met = meet(choice, ledger, progress)
+            met = meet(session.choice, ledger, progress)
             changed = check_unchanged(release, met.agreement_with(release), config.force)
             run = begin_run("label", config.out, saved, ledger, progress)
         override = config.force if changed or not registered.gate_passed else None

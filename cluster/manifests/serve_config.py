@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
-from cluster.endpoint.lifecycle import IMPORT_PATH, INGRESS
+from cluster.endpoint.application import IMPORT_PATH, INGRESS
 from cluster.manifests.ray_kinds import validation_problems
 from judge_serve.catalogue.served_model import ServedModel, deployment_name
 from judge_serve.serving.app import AppArgs

@@ -153,7 +153,7 @@ def open_measurer(
         if met is None or (fresh and not choice.endpoint) or not met.has_recorded(needed, ledger):
             session = stack.enter_context(open_session(choice, home(), progress))
             if choice.endpoint is None:
-                met = meet(choice, ledger, progress, needed, fresh=fresh)
+                met = meet(session.choice, ledger, progress, needed, fresh=fresh)
         assert met is not None, "an endpoint is always met"
         if session is None:
             yield Measurer(None, ledger, progress, met, max_not_judged=max_not_judged)

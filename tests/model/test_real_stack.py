@@ -15,7 +15,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.endpoint.lifecycle import free_port
+from cluster.endpoint.application import free_port
 from judge_serve.serving.home import models_dir
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

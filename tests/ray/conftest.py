@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.endpoint.lifecycle import OBJECT_STORE_BYTES
+from cluster.endpoint.ray_cluster import OBJECT_STORE_BYTES
 
 
 @pytest.fixture(scope="module")

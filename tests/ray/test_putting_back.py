@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.running import ROOT
-from cluster.endpoint import application, deploy, lifecycle
+from cluster.endpoint import application, deploy
+from cluster.endpoint.application import APP_NAME, INGRESS, LOOPBACK, free_port
 from cluster.endpoint.journal import Journal, Step
-from cluster.endpoint.lifecycle import APP_NAME, INGRESS, LOOPBACK, OBJECT_STORE_BYTES, free_port
+from cluster.endpoint.ray_cluster import OBJECT_STORE_BYTES
 from cluster.endpoint.state import Endpoint
 from cluster.failures import ServingFailedError
 from cluster.progress import Progress
@@ -35,7 +36,7 @@ def running(tmp_path, monkeypatch):
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("RELEVANCE_JUDGE_HOME", str(tmp_path))
-    monkeypatch.setattr(lifecycle, "IMPORT_PATH", "tests.ray.judging_app:build")
+    monkeypatch.setattr(application, "IMPORT_PATH", "tests.ray.judging_app:build")
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE_BYTES)
     model = ServedModel(name="m", source="simulated", revision="r", gpus=0)
     found = application.Application(Endpoint(host=LOOPBACK, port=free_port(), models=(model,)))

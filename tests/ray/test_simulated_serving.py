@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.simulated_engine import SimulatedEngine, SimulatedEngineConfig
 from benchmarks.simulated_serving import build, build_model
-from cluster.endpoint.lifecycle import INGRESS, LOOPBACK, free_port
+from cluster.endpoint.application import INGRESS, LOOPBACK, free_port
 from judge_serve.catalogue.served_model import deployment_name
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.outages import Outage, write_outage
 from benchmarks.simulated_engine import SimulatedEngine
 from benchmarks.simulated_serving import build, endpoint_process
-from cluster.endpoint.lifecycle import LOOPBACK, free_port
+from cluster.endpoint.application import LOOPBACK, free_port
 from judge_serve.catalogue.served_model import deployment_name
 from judge_serve.engines.http import HttpEngine, HttpEngineConfig
 from judge_serve.engines.serve_handle import connect_serve_engine

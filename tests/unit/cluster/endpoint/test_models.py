@@ -210,4 +210,4 @@ def test_an_endpoint_cannot_be_served_here():
 
 @pytest.mark.parametrize("spec", ["embedded", "http://host/v1#m"])
 def test_a_connector_can_be_sent_to_a_worker(spec):
-    pickle.loads(pickle.dumps(connector(resolve_model(spec), "judge")))
+    pickle.loads(pickle.dumps(connector(resolve_model(spec))))

@@ -1,8 +1,9 @@
 """What is made ready for Ray before it is imported or started."""
 
+import os
 import stat
 
-from cluster.endpoint.ray_environment import keep_ray_token_private
+from cluster.endpoint.ray_environment import keep_ray_token_private, prepare_ray_environment
 
 
 def mode_of(path):
@@ -18,3 +19,19 @@ def test_nobody_else_reads_the_token_of_ray(tmp_path, monkeypatch):
     token.chmod(0o644)  # as Ray 2.60 writes it
     keep_ray_token_private()
     assert mode_of(token) == 0o600
+
+
+def test_a_new_ray_asks_for_a_token_and_a_cluster_of_others_is_met_as_it_is(monkeypatch, tmp_path):
+    def mode_with(**environment):
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        prepare_ray_environment()
+        return os.environ.get("RAY_AUTH_MODE")
+
+    assert mode_with() == "token"
+    assert mode_with(RAY_ADDRESS="head:6379") is None
+    assert mode_with(RAY_ADDRESS="head:6379", RAY_AUTH_TOKEN="x") == "token"
+    assert mode_with(RAY_ADDRESS="head:6379", RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN="x") == "disabled"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.endpoint.lifecycle import serve_config
+from cluster.endpoint.application import serve_config
 from cluster.manifests.__main__ import main
 from cluster.manifests.build import REPOSITORY, BuildError, build, kustomizations, subject
 from cluster.manifests.references import externals_of

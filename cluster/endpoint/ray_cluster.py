@@ -1,0 +1,113 @@
+"""The Ray that a command works on: this machine's own, started and stopped here, or the cluster it runs in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cluster.endpoint.ray_environment import RAY_ADDRESS, keep_ray_token_private, prepare_ray_environment
+from cluster.failures import ServingFailedError
+from judge_serve.judging.errors import RefusedInputError
+
+OBJECT_STORE_BYTES = 200 * 1024**2
+_PACKAGES = ("cluster", "judge_serve", "optimize_workers")
+_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in which Ray tells a job's entrypoint how the job was submitted
+
+
+class ConnectedRay(NamedTuple):
+    """The Ray that this process is connected to; `is_own` if it was started here."""
+
+    address: str
+    is_own: bool
+
+
+@contextmanager
+def connected_ray(num_cpus: int | None = None) -> Iterator[ConnectedRay]:
+    """Connect to the cluster that `RAY_ADDRESS` names and leave it running, else start an own Ray and stop it."""
+    prepare_ray_environment()
+    import ray
+
+    cluster = cluster_address()
+    if cluster is not None:
+        attach(cluster, runtime_env=packages_env())
+        try:
+            yield ConnectedRay(cluster, is_own=False)
+        finally:
+            ray.shutdown()
+        return
+    for name in ("ray.serve", "ray._private"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    keep_ray_token_private()
+    context = ray.init(
+        address="local",  # never a Ray that somebody else started on this machine
+        num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    keep_ray_token_private()
+    try:
+        yield ConnectedRay(str(context.address_info["gcs_address"]), is_own=True)
+    finally:
+        ray.shutdown()
+
+
+def cluster_address() -> str | None:
+    """The cluster that `RAY_ADDRESS` names; None where a command starts its own Ray.
+
+    Raises: RefusedInputError for an address of another kind, through which nothing can be served.
+    """
+    address = os.environ.get(RAY_ADDRESS, "")
+    if "://" in address:
+        raise RefusedInputError(
+            f"{RAY_ADDRESS}={address} is no address of a cluster's head (host:port); run the command on a machine of "
+            "the cluster with RAY_ADDRESS=auto, or as a job: ray job submit -- relevance-judge ..."
+        )
+    return address if address not in {"", "local"} else None
+
+
+def attach(address: str, runtime_env: dict[str, Any] | None = None) -> None:
+    """Connect this process to a running Ray; raises ServingFailedError if it cannot."""
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=runtime_env)
+    except (ConnectionError, RuntimeError, AuthenticationError) as error:
+        reason = " ".join(str(error).split())
+        raise ServingFailedError(
+            f"cannot connect to the running Ray at {address} ({reason}); a cluster that asks for a token needs it in "
+            "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+        ) from error
+
+
+def packages_env() -> dict[str, Any]:
+    """What brings this program to workers of a cluster whose nodes have another version of it, or none.
+
+    A job that was submitted with modules of its own keeps them.
+    """
+    submitted = json.loads(os.environ.get(_JOB_CONFIG) or "{}")
+    if "py_modules" in (submitted.get("runtime_env") or {}):
+        return {}
+    return {"py_modules": [_folder_of(package) for package in _PACKAGES], "excludes": ["**/__pycache__"]}
+
+
+def shipped_packages() -> dict[str, Any]:
+    """What `packages_env` brought to the connected cluster, for processes that others start there, as Serve does."""
+    import ray
+
+    shipped = ray.get_runtime_context().runtime_env.get("py_modules")
+    return {"py_modules": list(shipped)} if shipped else {}
+
+
+def _folder_of(package: str) -> str:
+    found = find_spec(package)
+    assert found is not None and found.origin is not None, "this program runs from its packages"
+    return str(Path(found.origin).parent)
