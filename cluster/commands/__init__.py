@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cluster.endpoint.ray_environment import prepare_ray_environment
+from cluster.endpoint.ray_environment import keep_ray_quiet, prepare_ray_environment
 
 # name -> (module, help), in the order in which they are shown
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -108,11 +108,13 @@ click.version_option(package_name=_PACKAGE, prog_name=_PACKAGE, message="%(prog)
 
 def main() -> None:
     """Entry point of the console script."""
-    from cluster.endpoint.signals import end_on_sigterm
+    from cluster.endpoint.signals import end_on_signals
 
-    end_on_sigterm()
+    end_on_signals()
     prepare_ray_environment()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     level = logging.getLevelNamesMapping().get(os.environ.get("RELEVANCE_JUDGE_LOG", "").upper(), logging.WARNING)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    if level > logging.DEBUG:
+        keep_ray_quiet()
     app()

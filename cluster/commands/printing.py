@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+
+logger = logging.getLogger(__name__)
+
+
+class PrintedByOthers(io.TextIOBase):
+    """Takes what libraries print while a command works: Ray does of actors that the command stops. It is logged."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Log the lines at DEBUG."""
+        for line in filter(str.strip, text.splitlines()):
+            logger.debug("printed: %s", printable(line))
+        return len(text)
 
 
 class _PlainConsole(Console):

@@ -13,7 +13,7 @@ from typing import Any, Generic, NoReturn
 
 from click.exceptions import Exit
 
-from cluster.commands.printing import print_plan
+from cluster.commands.printing import PrintedByOthers, print_plan
 from cluster.commands.settings import AnyConfig, build_config
 from cluster.endpoint.signals import Terminated
 from cluster.progress import Progress
@@ -83,8 +83,8 @@ def run_command(
 
     try:
         config = build_config(command.config, file, flags)
-        # Ray and DSPy print; stdout belongs to the result
-        with contextlib.redirect_stdout(sys.stderr), Progress() as progress:
+        # Ray and DSPy print; stdout belongs to the result, stderr to what we say
+        with contextlib.redirect_stdout(PrintedByOthers()), Progress() as progress:
             result = command.dry_run(config) if dry_run else command.run(config, progress)
     except RefusedInputError as error:
         _fail(str(error), EXIT_REFUSED)
@@ -94,6 +94,8 @@ def run_command(
         if (signal := _signal_before(error)) is not None:
             ended_by(signal)
         _fail(str(error), EXIT_FAILED)
+    except SystemExit as error:  # Ray's own way with SIGTERM, for as long as it starts
+        raise Terminated from error
     except Exception as error:  # the last boundary: one line for people, the rest for those who ask
         if (signal := _signal_before(error)) is not None:
             ended_by(signal)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from cluster.commands import app
 from cluster.commands.running import Command, run_command
-from cluster.endpoint.signals import Terminated, end_on_sigterm
+from cluster.endpoint.signals import Terminated
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import OutageError
 
@@ -71,27 +71,6 @@ def test_ctrl_c_outside_of_the_work_is_an_interruption_too(moment, monkeypatch):
     assert "interrupted" in done.output
 
 
-@pytest.fixture
-def sigterm():
-    """SIGTERM as a command takes it, and as it was afterwards."""
-    before = signal.getsignal(signal.SIGTERM)
-    end_on_sigterm()
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.mark.usefixtures("sigterm")
-def test_sigterm_ends_a_command_by_an_exception_and_a_second_one_does_not_disturb_it():
-    cleaned_up = []
-    with pytest.raises(Terminated):
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            cleaned_up.append("all")
-    assert cleaned_up == ["all"]
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_at_work_ends_by_a_signal_with_one_line(tmp_path, number, status):
     judge = tmp_path / "judge.toml"
@@ -107,3 +86,23 @@ def test_a_command_that_is_at_work_ends_by_a_signal_with_one_line(tmp_path, numb
         _, said = process.communicate(timeout=30)
     assert process.returncode == status
     assert said.splitlines()[-1].endswith("; everything started here was stopped") and len(said.splitlines()) == 1
+
+
+def test_what_libraries_print_is_neither_result_nor_shown(capsys, caplog):
+    def run(_config, _progress):
+        print("(raylet) The actor is dead")
+        return {"a": 1}
+
+    with caplog.at_level("DEBUG", logger="cluster.commands.printing"):
+        run_command(Command(CommandConfig, run, print), {}, as_json=True)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ('{"a": 1}\n', "")
+    assert [record.getMessage() for record in caplog.records] == ["printed: (raylet) The actor is dead"]
+
+
+def test_rays_own_way_with_sigterm_ends_as_ours():
+    def run(_config, _progress):
+        sys.exit(int(signal.SIGTERM))  # as Ray does while it starts
+
+    with pytest.raises(Terminated):
+        run_command(Command(CommandConfig, run, print), {})
