@@ -1,6 +1,7 @@
 """What all tests share: filters for warnings that third parties raise, and patience of hypothesis."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,10 @@ from cluster.endpoint.ray_environment import prepare_ray_environment
 prepare_ray_environment()
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the hub
+
+# A shell starts what runs in the background with Ctrl-C ignored, and so would all that tests start be: they send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("project", deadline=None)  # timing per example says nothing on a shared machine
 settings.load_profile("project")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cluster.adapting.config import CalibrateConfig
-from cluster.adapting.data_notes import crossings_of
+from cluster.adapting.data_notes import crossings_of, tell_nobody
 from cluster.adapting.evidence import Proof, with_evidence
-from cluster.adapting.finish import keep_proof
-from cluster.endpoint.judges import judge_to_run, reach_judge
+from cluster.adapting.finish import PROOF_FILES, keep_proof
+from cluster.endpoint.judges import JudgeToRun, judge_to_run, reach_judge
 from cluster.measuring.measure import JudgedGroup, Measured, Measurer, open_measurer
 from cluster.progress import Progress
 from cluster.registry import Registry
-from cluster.report import FIGURES, REPORT
-from cluster.runs.run import Run, begin_run, check_out, count_opening, open_ledger
+from cluster.runs.run import Run, begin_run, check_out, count_opening, open_ledger, planned_run
 from judge_serve.judging.judge import Judge
-from judge_serve.judging.judge_call import calls_of
+from judge_serve.judging.judge_call import calls_of, num_samples_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.judging.task import Example
@@ -53,24 +53,58 @@ class TrainFit(NamedTuple):
         )
 
 
-def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]:
-    """Calibrate on train, prove on test, register; returns the content of `result.json`."""
+class _Named(NamedTuple):
+    """What the config names, read and checked; nobody is asked for it."""
+
+    judge: JudgeToRun
+    dataset: Dataset
+    training: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    registry: Registry
+
+
+def _read_named(config: CalibrateConfig, tell: Callable[[Dataset], None], *, read_only: bool = False) -> _Named:
+    """`tell` hears of the data before they are refused; `read_only` leaves the registry as it is."""
     check_out(config.out, config.saved(), resume=config.resume)
-    given, choice = judge_to_run(config)
+    given, choice = judge_to_run(config, read_only=read_only)
     choice = choice.with_max_in_flight(config.max_in_flight)
     dataset = load_dataset(config.data, given.judge.task.scale)
     for split in ("train", "test"):
         dataset.require_split(split)
-    for note in crossings_of(dataset):
-        progress.note(note)
+    tell(dataset)
     dataset.require_unseen(given.judge.program.demonstrations)
-    registry = Registry(home())
+    registry = Registry(home(), read_only=read_only)
     registry.check_reachable()  # stores that cannot be reached are told before the judging, not after it
+    training = training_examples(given.judge, dataset, config.limit)
+    held_out = draw_examples(dataset.by_split["test"], config.limit)
+    return _Named(JudgeToRun(given, choice), dataset, training, held_out, registry)
+
+
+def plan_calibrate(config: CalibrateConfig) -> dict[str, Any]:
+    """What would be judged and fitted, as far as that is known before anybody is asked."""
+    named = _read_named(config, tell_nobody, read_only=True)
+    judge = named.judge.release.judge
+    fitting, proof = (num_samples_of(calls_of(judge, part)) for part in (named.training, named.held_out))
+    return {
+        "data": named.dataset.as_dict(),
+        **named.judge.as_dict(is_release=config.release is not None),
+        "judge_calls": {"train": fitting, "test": proof, "at_most": fitting + proof},
+        **planned_run(config.out, resume=config.resume),
+        "notes": list(crossings_of(named.dataset)),
+    }
+
+
+def run_calibrate(config: CalibrateConfig, progress: Progress) -> dict[str, Any]:
+    """Calibrate on train, prove on test, register; returns the content of `result.json`."""
+
+    def tell(dataset: Dataset) -> None:
+        for note in crossings_of(dataset):
+            progress.note(note)
+
+    (given, choice), dataset, training, held_out, registry = _read_named(config, tell)
     given, choice = reach_judge(config, given, choice, progress)
     plain = given if given.calibration is None else Release(name=given.name, judge=given.judge, parents=(given.digest,))
     judge = plain.judge
-    training = training_examples(judge, dataset, config.limit)
-    held_out = draw_examples(dataset.by_split["test"], config.limit)
     calls = calls_of(judge, [*training, *held_out])
     limit, fresh = config.max_not_judged, config.asks_again
     with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit, fresh=fresh) as measurer:
@@ -127,7 +161,7 @@ def _log(made: TrainFit, proof: Proof, run: Run, registry: Registry, config: Cal
             "winner_validity": proof.winner.figures.validity,
             **{f"cv_nmse_{kind}": nmse for kind, nmse in made.fitted.cv_nmse.items()},
         },
-        [run.folder.path / name for name in ("release.json", REPORT, FIGURES)],
+        [run.folder.path / name for name in PROOF_FILES],
     )
 
 

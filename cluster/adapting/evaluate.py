@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from cluster.adapting.config import EvaluateConfig
-from cluster.adapting.data_notes import crossings_of, title_of
-from cluster.endpoint.judges import judge_to_run, reach_judge
+from cluster.adapting.data_notes import crossings_of, tell_nobody, title_of
+from cluster.endpoint.judges import JudgeToRun, judge_to_run, reach_judge
 from cluster.measuring.measure import Measured, open_measurer
 from cluster.measuring.repeats import Repeated, check_repeats, measure_repeatedly, repeat_calls, with_temperature
 from cluster.progress import Progress
 from cluster.report import write_report
-from cluster.runs.run import begin_run, check_out, count_opening, open_ledger
+from cluster.runs.run import begin_run, check_out, count_opening, open_ledger, planned_run
+from judge_serve.judging.judge_call import num_samples_of
+from judge_serve.judging.task import Example
 from optimize_workers.dataset.ranked_lists import Rankings, load_rankings
-from optimize_workers.dataset.splits import draw_examples, load_dataset
+from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
 from optimize_workers.evidence.ceiling import human_ceiling
 from optimize_workers.evidence.ranking import ranking_consequence
 
 
-def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
-    """Measure one judge on one split; returns the content of `result.json`."""
+class _Named(NamedTuple):
+    """What the config names, read and checked; nobody is asked for it."""
+
+    judge: JudgeToRun
+    dataset: Dataset
+    examples: tuple[Example, ...]
+    rankings: Rankings | None
+
+
+def _read_named(config: EvaluateConfig, tell: Callable[[Dataset], None], *, read_only: bool = False) -> _Named:
+    """`tell` hears of the data before they are refused; `read_only` leaves the registry as it is."""
     check_out(config.out, config.saved(), resume=config.resume)
-    release, choice = judge_to_run(config)
+    release, choice = judge_to_run(config, read_only=read_only)
     choice = choice.with_max_in_flight(config.max_in_flight)
     if config.temperature is not None:
         release = with_temperature(release, config.temperature)
     check_repeats(release.judge, config.repeats)
     dataset = load_dataset(config.data, release.judge.task.scale)
+    tell(dataset)
+    dataset.require_split(config.split)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
     rankings = load_rankings(config.rankings) if config.rankings else None
-    progress.phase(title_of(dataset))
-    for note in crossings_of(dataset):
-        progress.note(note)
-    dataset.require_split(config.split)
+    return _Named(JudgeToRun(release, choice), dataset, examples, rankings)
+
+
+def plan_evaluate(config: EvaluateConfig) -> dict[str, Any]:
+    """What would be measured, as far as that is known before anybody is asked."""
+    named = _read_named(config, tell_nobody, read_only=True)
+    calls = repeat_calls(named.judge.release.judge, named.examples, config.repeats or 1)
+    return {
+        "data": {**named.dataset.as_dict(), "split": config.split, "pairs": len(named.examples)},
+        **named.judge.as_dict(is_release=config.release is not None),
+        "judge_calls": {"at_most": num_samples_of(calls)},
+        **planned_run(config.out, resume=config.resume),
+        "notes": list(crossings_of(named.dataset)),
+    }
+
+
+def run_evaluate(config: EvaluateConfig, progress: Progress) -> dict[str, Any]:
+    """Measure one judge on one split; returns the content of `result.json`."""
+
+    def tell(dataset: Dataset) -> None:
+        progress.phase(title_of(dataset))
+        for note in crossings_of(dataset):
+            progress.note(note)
+
+    (release, choice), dataset, examples, rankings = _read_named(config, tell)
     release, choice = reach_judge(config, release, choice, progress)
     calls = repeat_calls(release.judge, examples, config.repeats or 1)
     limit, fresh = config.max_not_judged, config.asks_again

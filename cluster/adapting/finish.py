@@ -19,6 +19,8 @@ from optimize_workers.evidence.ceiling import human_ceiling
 from optimize_workers.evidence.luck import selection_luck
 from optimize_workers.statistics.comparison import compare_fully
 
+PROOF_FILES = ("release.json", REPORT, FIGURES)  # that MLflow keeps
+
 
 class Adapted(NamedTuple):
     """A search and its proof."""
@@ -128,6 +130,6 @@ def _log(adaptation: Adaptation, adapted: Adapted, registry: Registry) -> None:
             "calls_saved": search.study.calls_saved,
             **{f"refused_{reason}": count for reason, count in search.study.refusals.items()},
         },
-        [folder.path / name for name in ("release.json", REPORT, FIGURES, "candidates.jsonl")],
+        [folder.path / name for name in (*PROOF_FILES, "candidates.jsonl")],
         over_calls=[(step.calls, step.figures) for step in course_of(search.study.trials)],
     )

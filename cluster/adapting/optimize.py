@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster.adapting.adaptation import Adaptation
 from cluster.adapting.bullet_choice import keep_offered, offered_bullets
 from cluster.adapting.calibration import TrainFit, calibrate_on_train, training_examples
 from cluster.adapting.config import OptimizeConfig
-from cluster.adapting.data_notes import crossings_of, near_copies_of, title_of
+from cluster.adapting.data_notes import crossings_of, near_copies_of, tell_nobody, title_of
 from cluster.adapting.finish import Adapted, finish_adaptation
 from cluster.adapting.proof import keep_winner, prove
 from cluster.adapting.search import BULLETS, Search, run_search
+from cluster.endpoint.judges import JudgeToRun
 from cluster.endpoint.meeting import contacted, meet
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
 from cluster.measuring.measure import Measurer
 from cluster.progress import Progress
 from cluster.registry import Registry
-from cluster.runs.run import begin_run, check_out, open_ledger
+from cluster.runs.run import begin_run, check_out, open_ledger, planned_run
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge_call import calls_of
+from judge_serve.judging.judge import Judge
+from judge_serve.judging.judge_call import calls_of, num_samples_of
 from judge_serve.judging.judge_file import load_judge_file
+from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
-from optimize_workers.dataset.splits import load_dataset
+from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.study import check_study
 
 
-def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
-    """One search, proven on the test split, registered; returns the content of `result.json`."""
+class _Named(NamedTuple):
+    """What the config names, read and checked; nobody is asked for it."""
+
+    judge: Judge
+    choice: ModelChoice
+    reflection: ModelChoice | None
+    dataset: Dataset
+    bullets: list[Bullet]
+    registry: Registry
+
+
+def _read_named(config: OptimizeConfig, tell: Callable[[Dataset], None], *, read_only: bool = False) -> _Named:
+    """`tell` hears of the data before they are refused; `read_only` leaves the registry as it is."""
     check_out(config.out, config.saved(), resume=config.resume)
     choice = resolve_model(config.model).with_max_in_flight(config.max_in_flight)
     reflection = resolve_model(config.reflection_model) if config.reflection_model else None
@@ -40,13 +54,46 @@ def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
     bullets = offered_bullets(config.out, config.bullets, resume=config.resume) if config.optimizer == BULLETS else []
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split("test")
-    progress.phase(title_of(dataset))
-    for note in (*crossings_of(dataset), *near_copies_of(dataset)):
-        progress.note(note)
+    tell(dataset)
     dataset.require_unseen(judge.program.demonstrations)
     check_study(dataset.for_optimizers(judge.program.demonstrations), config.budget)
-    registry = Registry(home())
+    registry = Registry(home(), read_only=read_only)
     registry.check_reachable()  # stores that cannot be reached are told before the search, not after it
+    return _Named(judge, choice, reflection, dataset, bullets, registry)
+
+
+def plan_optimize(config: OptimizeConfig) -> dict[str, Any]:
+    """What would be searched and proven, as far as that is known before anybody is asked."""
+    judge, choice, reflection, dataset, bullets, _ = _read_named(config, tell_nobody, read_only=True)
+    held_out = draw_examples(dataset.by_split["test"], config.limit or None)
+    fitted = training_examples(judge, dataset) if config.calibrate else ()
+    proof, calibration = 2 * num_samples_of(calls_of(judge, held_out)), num_samples_of(calls_of(judge, fitted))
+    steps = [f"each step of the choice is measured on the {len(held_out)} held-out pairs, too"] if bullets else []
+    release = Release(name=judge.task.name, judge=judge)
+    budget = {"judge_calls": config.budget, "max_tokens": config.max_tokens, "max_usd": config.max_usd}
+    calls = {"search": config.budget, "calibration": calibration, "proof": proof}
+    return {
+        "data": {**dataset.as_dict(), "held_out": len(held_out)},
+        **JudgeToRun(release, choice).as_dict(is_release=False),
+        "reflection_model": reflection.as_dict() if reflection else None,
+        "optimizer": {"name": config.optimizer, "seed": config.seed, "bullets": len(bullets) or None},
+        "budget": budget,
+        "judge_calls": {**calls, "at_most": None if steps else sum(calls.values())},
+        "gate": {"changed_limits": config.rules.model_dump(exclude_defaults=True)},
+        **planned_run(config.out, resume=config.resume),
+        "notes": [*crossings_of(dataset), *near_copies_of(dataset), *steps],
+    }
+
+
+def run_optimize(config: OptimizeConfig, progress: Progress) -> dict[str, Any]:
+    """One search, proven on the test split, registered; returns the content of `result.json`."""
+
+    def tell(dataset: Dataset) -> None:
+        progress.phase(title_of(dataset))
+        for note in (*crossings_of(dataset), *near_copies_of(dataset)):
+            progress.note(note)
+
+    judge, choice, reflection, dataset, bullets, registry = _read_named(config, tell)
     choice = contacted(choice, progress)
     if reflection is not None:
         is_same = config.reflection_model == config.model

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cluster.endpoint.ray_environment import prepare_ray_environment
+from cluster.endpoint.ray_environment import keep_ray_quiet, prepare_ray_environment
 
 # name -> (module, help), in the order in which they are shown
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -82,13 +82,13 @@ class _CommandTable(click.Group):
         return as_click(cmd_name, importlib.import_module(module).COMMAND, help_text)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command chosen; Ctrl-C ends it with status 130, also while it is imported or its result is shown."""
+        """Run the command chosen; Ctrl-C and SIGTERM end it, also while it is imported or its result is shown."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            from cluster.commands.running import interrupted
+        except KeyboardInterrupt as signal:
+            from cluster.commands.running import ended_by
 
-            interrupted()
+            ended_by(signal)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and help of the table."""
@@ -96,18 +96,25 @@ class _CommandTable(click.Group):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
 
 
+_PACKAGE = "relevance-judge"
 app = _CommandTable(
-    name="relevance-judge",
+    name=_PACKAGE,
     help="Keep an LLM relevance judge good, cheap and trusted while models change under it.",
     no_args_is_help=True,
     context_settings={"max_content_width": 120},
 )
+click.version_option(package_name=_PACKAGE, prog_name=_PACKAGE, message="%(prog)s %(version)s")(app)
 
 
 def main() -> None:
     """Entry point of the console script."""
+    from cluster.endpoint.signals import end_on_signals
+
+    end_on_signals()
     prepare_ray_environment()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     level = logging.getLevelNamesMapping().get(os.environ.get("RELEVANCE_JUDGE_LOG", "").upper(), logging.WARNING)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    if level > logging.DEBUG:
+        keep_ray_quiet()
     app()

@@ -26,6 +26,13 @@ def ablate(config: AblateConfig, progress: Progress) -> Result:
     return run_ablate(config, progress)
 
 
+def plan_ablation(config: AblateConfig) -> Result:
+    """What `ablate` would judge."""
+    from cluster.measuring.ablation import plan_ablate
+
+    return plan_ablate(config)
+
+
 def list_bullets(config: LibraryConfig, _progress: Progress) -> Result:
     """Read the library."""
     from cluster.library.bullets import run_list
@@ -109,7 +116,7 @@ def show_removed(result: Result) -> None:
 
 COMMAND: Subcommands = {
     "ablate": (
-        Command(AblateConfig, ablate, show_effects, positional=("data",)),
+        Command(AblateConfig, ablate, show_effects, positional=("data",), plan=plan_ablation),
         "Effect of each bullet of a release, held against the release without it.",
     ),
     "list": (Command(LibraryConfig, list_bullets, show_bullets), "The bullets that people accepted or imported."),

@@ -16,6 +16,13 @@ def run(config: CalibrateConfig, progress: Progress) -> Result:
     return run_calibrate(config, progress)
 
 
+def plan(config: CalibrateConfig) -> Result:
+    """What `run` would do."""
+    from cluster.adapting.calibration import plan_calibrate
+
+    return plan_calibrate(config)
+
+
 def show(result: Result) -> None:
     """The figures before and after, how the calibration was chosen, and the gate's answer."""
     judges = [("uncalibrated", result["baseline"]), ("calibrated", result["winner"])]
@@ -29,4 +36,4 @@ def show(result: Result) -> None:
     print_gate(result["gate"])
 
 
-COMMAND = Command(CalibrateConfig, run, show, positional=("data",))
+COMMAND = Command(CalibrateConfig, run, show, positional=("data",), plan=plan)

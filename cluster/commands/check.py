@@ -15,6 +15,13 @@ def run(config: CheckConfig, progress: Progress) -> Result:
     return run_check(config, progress)
 
 
+def plan(config: CheckConfig) -> Result:
+    """What `run` would do."""
+    from cluster.endpoint.check import plan_check
+
+    return plan_check(config)
+
+
 def show(result: Result) -> None:
     """Same model or not, the agreement, what to do next."""
     answer = {True: "the same model", False: "NOT the same model", None: "could not be told"}[result["same"]]
@@ -34,4 +41,4 @@ def status(result: Result) -> int:
     return EXIT_FAILED if result["same"] is None else EXIT_DONE if result["same"] else EXIT_GATE
 
 
-COMMAND = Command(CheckConfig, run, show, positional=("release",), status=status)
+COMMAND = Command(CheckConfig, run, show, positional=("release",), status=status, plan=plan)

@@ -15,4 +15,11 @@ def run(config: DeployConfig, progress: Progress) -> Result:
     return run_deploy(config, progress)
 
 
-COMMAND = Command(DeployConfig, run, print_fields, positional=("release",))
+def plan(config: DeployConfig) -> Result:
+    """What `run` would do."""
+    from cluster.endpoint.deploy import plan_deploy
+
+    return plan_deploy(config)
+
+
+COMMAND = Command(DeployConfig, run, print_fields, positional=("release",), plan=plan)

@@ -21,6 +21,13 @@ def run(config: EvaluateConfig, progress: Progress) -> Result:
     return run_evaluate(config, progress)
 
 
+def plan(config: EvaluateConfig) -> Result:
+    """What `run` would do."""
+    from cluster.adapting.evaluate import plan_evaluate
+
+    return plan_evaluate(config)
+
+
 def show(result: Result) -> None:
     """The figures of one judge."""
     dataset = result["dataset"]
@@ -90,4 +97,4 @@ def _cells(estimate: dict[str, Any]) -> tuple[str, str]:
     return shown(estimate["value"]), "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-COMMAND = Command(EvaluateConfig, run, show, positional=("data",))
+COMMAND = Command(EvaluateConfig, run, show, positional=("data",), plan=plan)

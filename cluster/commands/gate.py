@@ -20,6 +20,13 @@ def run(config: GateRunConfig, progress: Progress) -> Result:
     return run_gate(config, progress)
 
 
+def plan(config: GateRunConfig) -> Result:
+    """What `run` would do."""
+    from cluster.gating.gate import plan_gate
+
+    return plan_gate(config)
+
+
 def show(result: Result) -> None:
     """The figures of the release and of what it was held against, and every rule."""
     held = result["against"]["release"]
@@ -53,4 +60,4 @@ def status(result: Result) -> int:
     return EXIT_DONE if result["gate"]["passed"] else EXIT_GATE
 
 
-COMMAND = Command(GateRunConfig, run, show, positional=("data",), status=status)
+COMMAND = Command(GateRunConfig, run, show, positional=("data",), status=status, plan=plan)

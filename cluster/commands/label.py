@@ -15,4 +15,11 @@ def run(config: LabelConfig, progress: Progress) -> Result:
     return run_label(config, progress)
 
 
-COMMAND = Command(LabelConfig, run, print_fields, positional=("input",))
+def plan(config: LabelConfig) -> Result:
+    """What `run` would do."""
+    from cluster.labeling.bulk import plan_label
+
+    return plan_label(config)
+
+
+COMMAND = Command(LabelConfig, run, print_fields, positional=("input",), plan=plan)

@@ -28,6 +28,13 @@ def run(config: OptimizeConfig, progress: Progress) -> Result:
     return run_optimize(config, progress)
 
 
+def plan(config: OptimizeConfig) -> Result:
+    """What `run` would do."""
+    from cluster.adapting.optimize import plan_optimize
+
+    return plan_optimize(config)
+
+
 def show(result: Result) -> None:
     """The before/after table and the gate's answer."""
     judges = [("baseline", result["baseline"]), (f"winner ({result['optimizer']})", result["winner"])]
@@ -74,4 +81,4 @@ def _steps_table(result: dict[str, Any]) -> Table:
     return table
 
 
-COMMAND = Command(OptimizeConfig, run, show, positional=("data",))
+COMMAND = Command(OptimizeConfig, run, show, positional=("data",), plan=plan)

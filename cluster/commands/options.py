@@ -1,7 +1,8 @@
 """Flags and arguments of a command, made from the fields of its config: a flag is written once, where it is used.
 
 A flag hands on the text that was given, and nothing where it was not: so the value of a `--config` file holds, and the
-config alone says what is refused, in the same words for flags and files. A field that is a table, such as the limits of
+config alone says what is refused, in the same words for flags and files. What the file sets can be taken out: a switch
+by its `--no-` form, a setting that has no value by default by `none`. A field that is a table, such as the limits of
 the gate, is set in the file only.
 """
 
@@ -20,6 +21,11 @@ from pydantic.fields import FieldInfo
 from cluster.commands.running import Command, run_command
 
 Subcommands = dict[str, tuple[Command[Any], str]]  # name -> (command, help)
+NONE = "none"  # given to a flag whose setting may be without a value
+_CONFIG_HELP = (
+    "TOML file with the command's settings, or the config.json of a run, which is repeated into another --out. "
+    f"Flags override it; --no-FLAG, or '{NONE}' for a setting that has no value by default, takes out what it sets."
+)
 
 
 def as_click(name: str, command: Command[Any] | Subcommands, help_text: str) -> click.Command:
@@ -40,8 +46,17 @@ def as_click(name: str, command: Command[Any] | Subcommands, help_text: str) -> 
 
 
 def _call(command: Command[Any], *, as_json: bool, config_file: Path | None, dry_run: bool, **given: Any) -> None:
-    flags = {key: value for key, value in given.items() if value not in (None, ())}
+    fields = command.config.model_fields
+    flags = {
+        key: None if _takes_out(value, fields[key]) else value
+        for key, value in given.items()
+        if value not in (None, ())
+    }
     run_command(command, flags, config_file, dry_run=dry_run, as_json=as_json)
+
+
+def _takes_out(value: Any, field: FieldInfo) -> bool:
+    return value in (NONE, (NONE,)) and field.default in (None, (), {})
 
 
 def _common() -> list[click.Parameter]:
@@ -49,8 +64,8 @@ def _common() -> list[click.Parameter]:
     file = click.Path(path_type=Path)
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Machine-readable result on stdout."),
-        click.Option(["--config", "config_file"], type=file, help="TOML file with the command's settings."),
-        click.Option(["--dry-run"], is_flag=True, help="Print the resolved config and stop."),
+        click.Option(["--config", "config_file"], type=file, help=_CONFIG_HELP),
+        click.Option(["--dry-run"], is_flag=True, help="Say what would be done and stop; asks nobody, writes nothing."),
     ]
 
 
@@ -63,7 +78,7 @@ def _option(key: str, field: FieldInfo) -> click.Option:
     flag = key.replace("_", "-")
     kind = _kind_of(field)
     if kind.of is bool:
-        names = f"--{flag}/--no-{flag}" if field.default is True else f"--{flag}"
+        names = f"--{flag}/--{flag.removeprefix('no-')}" if flag.startswith("no-") else f"--{flag}/--no-{flag}"
         return click.Option([names, key], is_flag=True, default=None, help=_help(field))
     return click.Option(
         [f"--{flag}", key], multiple=kind.is_many, default=None, metavar=_metavar(kind.of), help=_help(field)

@@ -15,4 +15,11 @@ def run(config: RollbackConfig, progress: Progress) -> Result:
     return run_rollback(config, progress)
 
 
-COMMAND = Command(RollbackConfig, run, print_fields)
+def plan(config: RollbackConfig) -> Result:
+    """What `run` would do."""
+    from cluster.endpoint.deploy import plan_rollback
+
+    return plan_rollback(config)
+
+
+COMMAND = Command(RollbackConfig, run, print_fields, plan=plan)

@@ -6,26 +6,24 @@ import contextlib
 import json
 import logging
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn
 
 from click.exceptions import Exit
-from pydantic import ValidationError
 
+from cluster.commands.printing import PrintedByOthers, print_plan
+from cluster.commands.settings import AnyConfig, build_config
+from cluster.endpoint.signals import Terminated
 from cluster.progress import Progress
-from cluster.runs.config import CommandConfig
 from judge_serve.judging.errors import EngineError, RefusedInputError
 
 logger = logging.getLogger(__name__)
 
-EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_GATE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_GATE = 0, 1, 2, 3
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # 128 and the number of the signal, as shells have it
 
-_INTERRUPTED = "interrupted; everything started here was stopped"
-
-AnyConfig = TypeVar("AnyConfig", bound=CommandConfig)
 Result = dict[str, Any]  # what `--json` prints
 
 
@@ -43,6 +41,8 @@ class Command(Generic[AnyConfig]):
         show: prints the result for people.
         positional: fields that are given without a flag, in this order.
         status: exit status of a run that came to its end.
+        plan: reads what the config names, as `run` would, asks no model and writes nothing; what `run` would refuse, it
+            refuses. None where the config says it all.
     """
 
     config: type[AnyConfig]
@@ -50,27 +50,19 @@ class Command(Generic[AnyConfig]):
     show: Callable[[Result], None]
     positional: tuple[str, ...] = ()
     status: Callable[[Result], int] = _done
+    plan: Callable[[AnyConfig], Result] | None = None
 
+    def dry_run(self, config: AnyConfig) -> Result:
+        """The config as JSON, and the plan beside it."""
+        return {"config": config.model_dump(mode="json"), **(self.plan(config) if self.plan else {})}
 
-def build_config(kind: type[AnyConfig], file: Path | None, flags: Mapping[str, Any]) -> AnyConfig:
-    """Values of a TOML file, overridden by the flags that were given (those not None).
-
-    Raises: RefusedInputError naming the key and what is wrong with it.
-    """
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RefusedInputError(f"--config {file}: not a readable TOML file ({error})") from error
-    values.update({key: value for key, value in flags.items() if value is not None})
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        option = f"--{key.replace('_', '-')}: " if key else ""
-        raise RefusedInputError(f"{option}{first['msg'].removeprefix('Value error, ')}") from error
+    def show_dry_run(self, result: Result) -> None:
+        """Print a plan for people; where there is none, the config."""
+        config = result.pop("config")
+        if result:
+            print_plan(result)
+        else:
+            print(json.dumps(config, indent=2, ensure_ascii=False))
 
 
 def run_command(
@@ -91,47 +83,50 @@ def run_command(
 
     try:
         config = build_config(command.config, file, flags)
-        if dry_run:
-            print(config.model_dump_json(indent=2))
-            return
-        # Ray and DSPy print; stdout belongs to the result
-        with contextlib.redirect_stdout(sys.stderr), Progress() as progress:
-            result = command.run(config, progress)
+        # Ray and DSPy print; stdout belongs to the result, stderr to what we say
+        with contextlib.redirect_stdout(PrintedByOthers()), Progress() as progress:
+            result = command.dry_run(config) if dry_run else command.run(config, progress)
     except RefusedInputError as error:
         _fail(str(error), EXIT_REFUSED)
     except GateRefusedError as error:
         _fail(str(error), EXIT_GATE)
     except (EngineError, ServingFailedError, ModelCacheError, LedgerError) as error:
-        if _began_with_ctrl_c(error):
-            interrupted()
+        if (signal := _signal_before(error)) is not None:
+            ended_by(signal)
         _fail(str(error), EXIT_FAILED)
+    except SystemExit as error:  # Ray's own way with SIGTERM, for as long as it starts
+        raise Terminated from error
     except Exception as error:  # the last boundary: one line for people, the rest for those who ask
-        if _began_with_ctrl_c(error):
-            interrupted()
+        if (signal := _signal_before(error)) is not None:
+            ended_by(signal)
         logger.debug("unexpected error", exc_info=True)
         reason = (str(error).splitlines() or [""])[0]
         _fail(f"unexpected {type(error).__name__}: {reason}; RELEVANCE_JUDGE_LOG=debug shows where", EXIT_FAILED)
     if as_json:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    elif dry_run:
+        command.show_dry_run(result)
     else:
         command.show(result)
-    status = command.status(result)
+    status = EXIT_DONE if dry_run else command.status(result)
     if status != EXIT_DONE:
         raise Exit(status)
 
 
-def _began_with_ctrl_c(error: BaseException) -> bool:
-    """Whether cleaning up after Ctrl-C raised this, as Optuna's journal does when it loses its lock file to it."""
+def _signal_before(error: BaseException) -> KeyboardInterrupt | None:
+    """The signal whose cleaning up raised this, as Optuna's journal does when it loses its lock file to Ctrl-C."""
     before = error.__context__
-    return before is not None and (isinstance(before, KeyboardInterrupt) or _began_with_ctrl_c(before))
+    return before if before is None or isinstance(before, KeyboardInterrupt) else _signal_before(before)
 
 
-def interrupted() -> NoReturn:
-    """End with the status of Ctrl-C.
+def ended_by(signal: KeyboardInterrupt) -> NoReturn:
+    """End with the status of Ctrl-C or of SIGTERM.
 
     Raises: Exit.
     """
-    _fail(_INTERRUPTED, EXIT_INTERRUPTED)
+    is_term = isinstance(signal, Terminated)
+    ended = "ended by SIGTERM" if is_term else "interrupted"
+    _fail(f"{ended}; everything started here was stopped", EXIT_TERMINATED if is_term else EXIT_INTERRUPTED)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -15,4 +15,11 @@ def run(config: ServeConfig, progress: Progress) -> Result:
     return run_serve(config, progress)
 
 
-COMMAND = Command(ServeConfig, run, print_fields)
+def plan(config: ServeConfig) -> Result:
+    """What `run` would do."""
+    from cluster.endpoint.serve import plan_serve
+
+    return plan_serve(config)
+
+
+COMMAND = Command(ServeConfig, run, print_fields, plan=plan)

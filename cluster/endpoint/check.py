@@ -7,17 +7,35 @@ from typing import Any
 
 from cluster.endpoint.config import CheckConfig
 from cluster.endpoint.contact import ask_patiently, asking
-from cluster.endpoint.judges import location_of, release_named, told_apart
+from cluster.endpoint.judges import JudgeToRun, location_of, release_named, told_apart
 from cluster.endpoint.meeting import contacted, met_before, vllm_version
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.endpoint.session import open_session
 from cluster.progress import Progress
-from judge_serve.judging.canaries import CANARY_SET, CanaryAnswers
+from judge_serve.judging.canaries import CANARY_SET, NUM_CANARIES, CanaryAnswers
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
-from optimize_workers.evaluation.scopes import settle
+from optimize_workers.evaluation.scopes import MAX_ROUNDS, settle
 from optimize_workers.statistics.agreement import Agreement, compare_readings
+
+
+def plan_check(config: CheckConfig) -> dict[str, Any]:
+    """Whose canaries would be asked, and whether the model is another one already by its name or weights."""
+    judge = _judge_to_check(config, read_only=True)
+    told = told_apart(*judge)
+    if not told:
+        _before(judge.release)
+    return {
+        **judge.as_dict(),
+        "canaries": {"at_most": 0 if told else MAX_ROUNDS * NUM_CANARIES},
+        "differences": told,
+    }
+
+
+def _judge_to_check(config: CheckConfig, *, read_only: bool = False) -> JudgeToRun:
+    release = release_named(config.release, read_only=read_only)
+    return JudgeToRun(release, resolve_model(config.model or location_of(release)))
 
 
 def run_check(config: CheckConfig, progress: Progress) -> dict[str, Any]:
@@ -25,8 +43,7 @@ def run_check(config: CheckConfig, progress: Progress) -> dict[str, Any]:
 
     Returns: `same` (None where that could not be measured), what differs, the agreement, what to do next.
     """
-    release = release_named(config.release)
-    choice = resolve_model(config.model or location_of(release))
+    release, choice = _judge_to_check(config)
     told = told_apart(release, choice)
     if not told:
         choice = contacted(choice, progress)

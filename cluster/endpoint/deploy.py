@@ -44,6 +44,32 @@ class Live(NamedTuple):
     override: str | None
 
 
+def plan_deploy(config: DeployConfig) -> dict[str, Any]:
+    """Which release would go live where, once it is known that it may."""
+    registry = Registry(home(), read_only=True)
+    registered = resolve_release(config.release, registry)
+    check_gate_passed(registered, config.force)
+    notes: list[str] = []
+    note_caveats(registered, registry, notes.append)
+    return {**_planned(registered, config.force), "notes": notes}
+
+
+def plan_rollback(config: RollbackConfig) -> dict[str, Any]:
+    """Which release would go live again, once it is known that it may."""
+    registered = _to_return_to(config, Registry(home(), read_only=True))
+    return _planned(registered, config.force)
+
+
+def _planned(registered: Registered, force: str | None) -> dict[str, Any]:
+    state, release = _require_running(), registered.release
+    _check_serves(state, release)
+    return {
+        "release": {"id": release.id, "name": release.name, "mode": str(release.judge.mode)},
+        "gate": {"passed": registered.gate_passed, "override": None if registered.gate_passed else force},
+        "endpoint": state.url,
+    }
+
+
 def run_deploy(config: DeployConfig, progress: Progress) -> dict[str, Any]:
     """Make a release the champion of the running endpoint."""
     with Journal(home()).alone():
@@ -58,12 +84,17 @@ def run_rollback(config: RollbackConfig, progress: Progress) -> dict[str, Any]:
     """Deploy the champion before the current one; it was let through once, unless the gate refused it since."""
     with Journal(home()).alone():
         registry = Registry(home())
-        name = _live_name(_require_running(), registry)
-        registered = registry.resolve(f"{name}@{PREVIOUS}")
-        check_may_return(registered, config.force)
+        registered = _to_return_to(config, registry)
         if config.force and not registered.gate_passed:
             registry.record_override(registered, "rollback", config.force)
         return {**_deploy_to_running(registered, registry, None, progress), "override": config.force}
+
+
+def _to_return_to(config: RollbackConfig, registry: Registry) -> Registered:
+    name = _live_name(_require_running(), registry)
+    registered = registry.resolve(f"{name}@{PREVIOUS}")
+    check_may_return(registered, config.force)
+    return registered
 
 
 def _deploy_to_running(
@@ -90,6 +121,15 @@ def deploy_release(
     Raises: ServingFailedError if it did not become both; what the endpoint runs then is in the message.
     """
     release = registered.release
+    _check_serves(endpoint, release)
+    progress.phase(f"deploying release {release.id}")
+    recorded = None if registered.gate_passed else override
+    _replace(registered, registry, Application(endpoint), recorded, progress)
+    return Live(release.id, endpoint.url, recorded)
+
+
+def _check_serves(endpoint: Endpoint, release: Release) -> None:
+    """Raise RefusedInputError unless an endpoint serves the model of a release."""
     needed = release.judge.model
     served = [identity_of(model) for model in endpoint.models]
     if all(differences(needed, one) for one in served):
@@ -98,10 +138,6 @@ def deploy_release(
             f"release {release.id} needs {needed.words}, the endpoint serves {told}; "
             f"start 'relevance-judge serve --release {release.id}'"
         )
-    progress.phase(f"deploying release {release.id}")
-    recorded = None if registered.gate_passed else override
-    _replace(registered, registry, Application(endpoint), recorded, progress)
-    return Live(release.id, endpoint.url, recorded)
 
 
 def _replace(

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from cluster.endpoint.config import DEFAULT_JUDGE, DEFAULT_MODE, JudgeChoice
 from cluster.endpoint.meeting import contacted, met_before
 from cluster.endpoint.models import ModelChoice, resolve_model
 from cluster.progress import Progress
-from cluster.registry import resolve_release
+from cluster.registry import Registry, resolve_release
 from judge_serve.catalogue.entries import EMBEDDED
 from judge_serve.catalogue.same_model import differences
 from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.identity import ENDPOINT, ModelIdentity
 from judge_serve.judging.judge_file import load_judge_file
 from judge_serve.judging.release import Release
+from judge_serve.serving.home import home
 
 _FOLDERS = ("folder:", "content:")
 
 
-def judge_to_run(config: JudgeChoice) -> tuple[Release, ModelChoice]:
+class JudgeToRun(NamedTuple):
+    """A judge, and how to reach its model."""
+
+    release: Release
+    choice: ModelChoice
+
+    def as_dict(self, *, is_release: bool = True) -> dict[str, Any]:
+        """As plans show it; the id of what is no release yet shows once its endpoint says what it is."""
+        release, choice = self
+        program, votes = release.judge.program, release.judge.votes
+        judge = {
+            "release": release.id if is_release or choice.endpoint is None else None,
+            "name": release.name,
+            "mode": str(release.judge.mode),
+            "bullets": len(program.bullets),
+            "demonstrations": len(program.demonstrations),
+            "votes": votes.num_samples if votes else None,
+        }
+        return {"judge": judge, "model": choice.as_dict()}
+
+
+def judge_to_run(config: JudgeChoice, *, read_only: bool = False) -> JudgeToRun:
     """The release that `--release` names, or the judge file on `--model`; and how to reach its model.
 
-    What an endpoint shows of itself is not part of it yet, see `reach_judge`.
+    What an endpoint shows of itself is not part of it yet, see `reach_judge`. `read_only` is as in `release_named`.
     """
     if config.release is None:
         choice = resolve_model(config.model or EMBEDDED)
         file = load_judge_file(config.judge or DEFAULT_JUDGE)
         judge = file.judge(choice.identity, config.mode or DEFAULT_MODE, choice.control_tokens)
-        return Release(name=judge.task.name, judge=judge), choice
-    release = release_named(config.release)
-    return release, choice_for(release, config.model)
+        return JudgeToRun(Release(name=judge.task.name, judge=judge), choice)
+    release = release_named(config.release, read_only=read_only)
+    return JudgeToRun(release, choice_for(release, config.model))
 
 
-def release_named(reference: str) -> Release:
-    """The release that an id, alias or path names; raises RefusedInputError."""
-    return resolve_release(reference).release
+def release_named(reference: str, *, read_only: bool = False) -> Release:
+    """The release that an id, alias or path names, a file being registered unless `read_only`.
+
+    Raises: RefusedInputError if there is none.
+    """
+    return resolve_release(reference, Registry(home(), read_only=read_only)).release
 
 
 def reach_judge(

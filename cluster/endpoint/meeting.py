@@ -15,7 +15,7 @@ from cluster.endpoint.adoption import adopt, is_adopted
 from cluster.endpoint.contact import Asking, ask_patiently, asking, described
 from cluster.endpoint.models import Contact, ModelChoice
 from cluster.progress import Progress
-from cluster.runs.run import open_ledger
+from cluster.runs.run import has_ledger, open_ledger
 from judge_serve.judging.canaries import CANARY_SET, NUM_CANARIES, CanaryAnswers, Round
 from judge_serve.judging.identity import ModelIdentity
 from judge_serve.judging.judge_call import JudgeCall
@@ -219,6 +219,8 @@ def _notes(
 
 def met_before(model: ModelIdentity) -> list[Meeting]:
     """When this user's ledger met a model, oldest first."""
+    if not has_ledger():
+        return []
     with open_ledger() as ledger:
         return ledger.meetings(model)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cluster.endpoint.application import APP_NAME
@@ -68,6 +68,11 @@ class ModelChoice(NamedTuple):
     former: ModelIdentity | None = None
     contact: Contact | None = None
     app: str = APP_NAME
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plans show it; what an endpoint is shows when it is asked."""
+        where = {"address": self.address} if self.endpoint else {"served": self.served.source if self.served else None}
+        return {"name": self.identity.name, "revision": self.identity.revision, **where}
 
     @property
     def address(self) -> str | None:

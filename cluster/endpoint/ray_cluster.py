@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cluster.endpoint.ray_environment import RAY_ADDRESS, keep_ray_token_private, prepare_ray_environment
+from cluster.endpoint.signals import end_on_sigterm
 from cluster.failures import ServingFailedError
 from judge_serve.judging.errors import RefusedInputError
 
@@ -41,12 +42,11 @@ def connected_ray(num_cpus: int | None = None) -> Iterator[ConnectedRay]:
         finally:
             ray.shutdown()
         return
-    for name in ("ray.serve", "ray._private"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     keep_ray_token_private()
     try:
         address = _start_ray(num_cpus or max(4, os.cpu_count() or 1))  # workers and ingress wait most of the time
         keep_ray_token_private()
+        end_on_sigterm()
         yield ConnectedRay(address, is_own=True)
     finally:
         ray.shutdown()
@@ -100,6 +100,7 @@ def attach(address: str, runtime_env: dict[str, Any] | None = None) -> None:
             f"cannot connect to the running Ray at {address} ({reason}); a cluster that asks for a token needs it in "
             "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
         ) from error
+    end_on_sigterm()
 
 
 def packages_env() -> dict[str, Any]:

@@ -27,6 +27,15 @@ def prepare_ray_environment() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's workers, vLLM among them, yield to everything
 
 
+def keep_ray_quiet() -> None:
+    """Keep what Serve tells of its own starting and stopping off the terminal, but for errors.
+
+    A filter, since Serve sets its logger's level when it is imported. What Ray prints, such as raylets that miss the
+    actors which a command has stopped, goes where a command leads `print`.
+    """
+    logging.getLogger("ray.serve").addFilter(lambda record: record.levelno >= logging.ERROR)
+
+
 def keep_ray_token_private() -> None:
     """Let nobody else read the token that lets its holder run code on this user's Ray.
 

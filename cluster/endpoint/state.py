@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from judge_serve.catalogue.served_model import ServedModel
 
 FILE_NAME = "serve.json"
+SAME_START_S = 2.0  # one process id is not given to two processes that start so close together
 
 
 class Endpoint(BaseModel):
@@ -34,7 +36,7 @@ class Endpoint(BaseModel):
 
 
 class ServeState(Endpoint):
-    """A running `serve`: beside its address and models its process and its Ray."""
+    """A running `serve`: beside its address and models its process, by id and `started_at`, and its Ray."""
 
     pid: int
     started_at: float
@@ -60,11 +62,22 @@ def read_state(home: Path) -> ServeState | None:
         state = ServeState.model_validate_json((home / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
-    return state if started_at(state.pid) == state.started_at else None
+    began = started_at(state.pid)
+    return state if began is not None and abs(began - state.started_at) < SAME_START_S else None
 
 
 def started_at(pid: int) -> float | None:
-    """When a process was started, seconds since the epoch; None if there is none. Tells a recycled id."""
+    """When a process was started, in seconds; None if there is none. Tells a recycled id.
+
+    On Linux it is counted from the boot: the time of day of a start moves when the clock is set. Elsewhere the system
+    keeps the time of day as it was.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        pass  # no Linux, or no such process
+    else:
+        return int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc_pid_stat(5)
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from cluster.endpoint.judges import choice_for, reach_model
+from cluster.endpoint.judges import JudgeToRun, choice_for, reach_model
 from cluster.endpoint.meeting import meet
 from cluster.endpoint.session import open_session
 from cluster.labeling.config import LabelConfig
@@ -14,8 +14,8 @@ from cluster.labeling.reading import Row, passed_columns, read_rows
 from cluster.labeling.shards import write_shard
 from cluster.progress import Progress
 from cluster.registry import Registered, Registry, check_gate_passed, check_unchanged, note_caveats, resolve_release
-from cluster.runs.run import begin_run, check_out, open_ledger
-from judge_serve.judging.judge_call import JudgeCall
+from cluster.runs.run import begin_run, check_out, open_ledger, planned_run
+from judge_serve.judging.judge_call import JudgeCall, num_samples_of
 from judge_serve.judging.judgment import Judgment
 from judge_serve.judging.release import Release
 from judge_serve.serving.home import home
@@ -28,16 +28,44 @@ from optimize_workers.evaluation.watched import Watched
 SHARD_ROWS = 1_000
 
 
-def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
-    """Label a data set with a release; returns the content of `result.json`."""
-    saved = config.saved()
-    check_out(config.out, saved)
-    registry = Registry(home())
+class _Named(NamedTuple):
+    """What the config names, read and checked; nobody is asked for it."""
+
+    registered: Registered
+    judge: JudgeToRun
+    rows: list[Row]
+    registry: Registry
+
+
+def _read_named(config: LabelConfig, *, read_only: bool = False) -> _Named:
+    check_out(config.out, config.saved())
+    registry = Registry(home(), read_only=read_only)
     registered = resolve_release(config.release, registry)
     check_gate_passed(registered, config.force)
-    release = registered.release
     rows = read_rows(config.input)
-    choice = choice_for(release, config.model).with_max_in_flight(config.max_in_flight)
+    choice = choice_for(registered.release, config.model).with_max_in_flight(config.max_in_flight)
+    return _Named(registered, JudgeToRun(registered.release, choice), rows, registry)
+
+
+def plan_label(config: LabelConfig) -> dict[str, Any]:
+    """What would be labelled with what, as far as that is known before anybody is asked."""
+    registered, judge, rows, registry = _read_named(config, read_only=True)
+    notes: list[str] = []
+    note_caveats(registered, registry, notes.append)
+    return {
+        "input": {"path": config.input, "rows": len(rows), "shards": -(-len(rows) // SHARD_ROWS)},
+        **judge.as_dict(),
+        "gate": {"passed": registered.gate_passed, "override": None if registered.gate_passed else config.force},
+        "judge_calls": {"at_most": num_samples_of(JudgeCall(judge.release.judge, item) for item, _ in rows)},
+        **planned_run(config.out),
+        "notes": notes,
+    }
+
+
+def run_label(config: LabelConfig, progress: Progress) -> dict[str, Any]:
+    """Label a data set with a release; returns the content of `result.json`."""
+    registered, (release, choice), rows, registry = _read_named(config)
+    saved = config.saved()
     choice = reach_model(release, choice, progress)
     with open_session(choice, home(), progress) as session:
         with open_ledger() as ledger:

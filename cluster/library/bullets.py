@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.library.config import ExportBulletsConfig, ImportBulletsConfig, LibraryConfig, RemoveBulletsConfig
 from cluster.machine.user import user_name
-from cluster.runs.run import open_ledger
+from cluster.runs.run import has_ledger, open_ledger
 from judge_serve.judging.errors import RefusedInputError
 from optimize_workers.library.bullets import Bullet, read_bullets, write_bullets
 from optimize_workers.library.distillation import group_similar, merge_similar
@@ -77,6 +77,8 @@ def accepted_bullets(*, all_splits: bool) -> tuple[list[Bullet], int]:
 
     What is left out is so before anything is merged: a text learned from a held-out pair must not stand for others.
     """
+    if not has_ledger():
+        return [], 0
     with open_ledger() as ledger:
         bullets = library_of(ledger.review_events())
     if all_splits:

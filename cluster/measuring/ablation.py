@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from cluster.endpoint.judges import choice_for, reach_model, release_named
+from cluster.endpoint.judges import JudgeToRun, choice_for, reach_model, release_named
 from cluster.measuring.config import AblateConfig
 from cluster.measuring.measure import open_measurer, summary_line
 from cluster.progress import Progress
-from cluster.runs.run import count_opening, open_ledger
+from cluster.runs.run import count_opening, open_ledger, planned_run
 from judge_serve.judging.errors import RefusedInputError
-from judge_serve.judging.judge_call import calls_of
-from optimize_workers.dataset.splits import draw_examples, load_dataset
+from judge_serve.judging.judge_call import JudgeCall, calls_of, num_samples_of
+from judge_serve.judging.program import Program
+from judge_serve.judging.task import Example
+from optimize_workers.dataset.splits import Dataset, draw_examples, load_dataset
 from optimize_workers.evidence.ablation import BulletEffect, ablate, without_each
 from optimize_workers.library.bullets import Bullet
 from optimize_workers.statistics.metrics import measure
 
 
-def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
-    """Judge the release with all of its bullets and without each; effects with intervals and verdicts."""
-    release = release_named(config.release)
+class _Named(NamedTuple):
+    """What the config names, read and checked; nobody is asked for it. The first program is the release's own."""
+
+    judge: JudgeToRun
+    dataset: Dataset
+    examples: tuple[Example, ...]
+    programs: list[Program]
+
+    @property
+    def calls(self) -> list[JudgeCall]:
+        """Each program's calls after the other's."""
+        judge = self.judge.release.judge
+        each = (judge.model_copy(update={"program": one}) for one in self.programs)
+        return [call for one in each for call in calls_of(one, self.examples)]
+
+
+def _read_named(config: AblateConfig, *, read_only: bool = False) -> _Named:
+    release = release_named(config.release, read_only=read_only)
     judge = release.judge
     if not judge.program.bullets:
         raise RefusedInputError(f"release {release.id} has no bullets; there is nothing to ablate")
@@ -27,9 +44,26 @@ def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
     dataset = load_dataset(config.data, judge.task.scale)
     dataset.require_split(config.split)
     examples = draw_examples(dataset.by_split[config.split], config.limit)
-    programs = [judge.program, *without_each(judge.program)]
+    return _Named(JudgeToRun(release, choice), dataset, examples, [judge.program, *without_each(judge.program)])
+
+
+def plan_ablate(config: AblateConfig) -> dict[str, Any]:
+    """What would be judged, as far as that is known before anybody is asked."""
+    named = _read_named(config, read_only=True)
+    return {
+        "data": {**named.dataset.as_dict(), "split": config.split, "pairs": len(named.examples)},
+        **named.judge.as_dict(),
+        "judge_calls": {"at_most": num_samples_of(named.calls)},
+        **planned_run(None),
+    }
+
+
+def run_ablate(config: AblateConfig, progress: Progress) -> dict[str, Any]:
+    """Judge the release with all of its bullets and without each; effects with intervals and verdicts."""
+    named = _read_named(config)
+    (release, choice), dataset, examples, programs = named
+    judge, calls = release.judge, named.calls
     choice = reach_model(release, choice, progress)
-    calls = [call for one in programs for call in calls_of(judge.model_copy(update={"program": one}), examples)]
     limit, fresh = config.max_not_judged, config.fresh
     with open_ledger() as ledger, open_measurer(choice, ledger, progress, calls, limit, fresh=fresh) as measurer:
         count_opening(dataset, config.split, ledger, "bullets ablate", release.id)

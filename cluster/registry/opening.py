@@ -31,6 +31,28 @@ class Opened(NamedTuple):
     client: Any
 
 
+class _NothingStored:
+    """The client of a store that was not made yet."""
+
+    def search_registered_models(self, *_: Any, **__: Any) -> _EmptyPage:
+        return _EmptyPage()
+
+    def search_model_versions(self, *_: Any, **__: Any) -> _EmptyPage:
+        return _EmptyPage()
+
+
+class _EmptyPage(list[Any]):
+    token = None  # of the next page
+
+
+def look_at_mlflow(folder: Path) -> Opened:
+    """MLflow as `open_mlflow` has it, for reading: where no database was made, none is, and nothing is found."""
+    file = _file_of(_uri_of(folder))
+    if file is not None and not _is_made(file):
+        return Opened(_uri_of(folder), None, None, _NothingStored())
+    return open_mlflow(folder)
+
+
 def open_mlflow(folder: Path) -> Opened:
     """MLflow at `MLFLOW_TRACKING_URI`, else in `mlflow.db` of a folder, which is made if it is not there yet."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -43,14 +65,24 @@ def open_mlflow(folder: Path) -> Opened:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{folder / 'mlflow.db'}"
+    uri = _uri_of(folder)
     scheme = uri.partition("://")[0].partition("+")[0]
     artifacts = folder.resolve() / "mlartifacts" if scheme in _DATABASES else None
-    if artifacts is not None and uri.startswith(_SQLITE) and not uri.endswith(":memory:"):
-        make_database(Path(uri.removeprefix(_SQLITE).partition("?")[0]), artifacts)
+    if artifacts is not None and (file := _file_of(uri)) is not None:
+        make_database(file, artifacts)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return Opened(uri, artifacts, mlflow, MlflowClient(tracking_uri=uri, registry_uri=uri))
+
+
+def _uri_of(folder: Path) -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{folder / 'mlflow.db'}"
+
+
+def _file_of(uri: str) -> Path | None:
+    """The file of an SQLite database."""
+    is_file = uri.startswith(_SQLITE) and not uri.endswith(":memory:")
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if is_file else None
 
 
 def make_database(file: Path, artifacts: Path) -> None:

@@ -22,7 +22,7 @@ from cluster.registry.gate_record import (
     read_overrides,
     read_record,
 )
-from cluster.registry.opening import open_mlflow
+from cluster.registry.opening import look_at_mlflow, open_mlflow
 from cluster.registry.promotion import CHAMPION, PREVIOUS, change_champion, meant_aliases, try_to_finish
 from cluster.registry.prompts import DIGEST_TAG, Head, Prompts, Version
 from judge_serve.judging.errors import RefusedInputError
@@ -95,10 +95,11 @@ class Listing(NamedTuple):
 
 
 class Registry:
-    """Releases and aliases at a tracking URI."""
+    """Releases and aliases at a tracking URI; one that is `read_only` makes, registers and mends nothing."""
 
-    def __init__(self, folder: Path) -> None:
-        opened = open_mlflow(folder)
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        opened = look_at_mlflow(folder) if read_only else open_mlflow(folder)
+        self._is_read_only = read_only
         self.uri = opened.uri
         self._artifacts = opened.artifacts
         self._mlflow = opened.mlflow
@@ -114,6 +115,8 @@ class Registry:
     def register(self, release: Release, gate: GateRecord | None = None) -> Registered:
         """Store a release once; a known one only gets the new gate result."""
         known = self.find(release.digest)
+        if self._is_read_only:
+            return known or Registered(release, "", (), {})
         if known is None:
             return self._add(release, gate)
         return known if gate is None else self._record_gate(known, gate)
@@ -268,7 +271,8 @@ class Registry:
 
     def _settled(self, head: Head) -> Head:
         """The same name with aliases as they are meant, what was interrupted being finished."""
-        try_to_finish(head, self._prompts)
+        if not self._is_read_only:
+            try_to_finish(head, self._prompts)
         return head._replace(aliases=meant_aliases(head))
 
     def _require(self, digest: str) -> Registered:

@@ -17,7 +17,7 @@ from judge_serve.judging.errors import RefusedInputError
 from judge_serve.judging.identity import ModelIdentity
 from judge_serve.serving.home import home
 from optimize_workers.dataset.splits import Dataset
-from optimize_workers.ledger import Ledger
+from optimize_workers.ledger import Ledger, place_of
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,25 @@ def open_ledger() -> Iterator[Ledger]:
         home().mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RefusedInputError(f"RELEVANCE_JUDGE_HOME {home()} cannot be written ({error.strerror})") from error
-    ledger = Ledger(os.environ.get("RELEVANCE_JUDGE_STORE") or f"sqlite:///{home() / 'ledger.db'}")
+    ledger = Ledger(_ledger_url())
     try:
         yield ledger
     finally:
         ledger.close()
+
+
+def has_ledger() -> bool:
+    """Whether there is a ledger already; opening one makes it."""
+    return bool(os.environ.get("RELEVANCE_JUDGE_STORE")) or (home() / "ledger.db").is_file()
+
+
+def _ledger_url() -> str:
+    return os.environ.get("RELEVANCE_JUDGE_STORE") or f"sqlite:///{home() / 'ledger.db'}"
+
+
+def planned_run(out: Path | None, *, resume: bool = False) -> dict[str, Any]:
+    """Where a run would write, as a plan shows it."""
+    return {"out": str(out) if out else None, "resume": resume, "ledger": place_of(_ledger_url())}
 
 
 def check_out(out: Path, saved: dict[str, Any], *, resume: bool = False) -> None:

@@ -51,6 +51,11 @@ class JudgeCall(NamedTuple):
         return [self._replace(occurrence=number) for number in sample_numbers(votes, self.occurrence)]
 
 
+def num_samples_of(calls: Iterable[JudgeCall]) -> int:
+    """How often models are asked for these calls."""
+    return sum(call.num_samples for call in calls)
+
+
 def calls_of(judge: Judge, examples: Iterable[Example], occurrence: int = 0) -> list[JudgeCall]:
     """One call of the judge for each example."""
     return [JudgeCall(judge, example.item, occurrence) for example in examples]

@@ -149,6 +149,11 @@ class Dataset:
             record_opening(self.test_fingerprint)
         return self.by_split[split]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Where the data are, which they are, and how many rows each split has."""
+        sizes = {split: len(examples) for split, examples in self.by_split.items()}
+        return {"path": self.path, "fingerprint": self.fingerprint, "rows": sum(sizes.values()), "splits": sizes}
+
     def require_split(self, split: str) -> None:
         """Raise RefusedInputError if a split holds no examples."""
         if not self.by_split[split]:

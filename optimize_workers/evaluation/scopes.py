@@ -80,6 +80,9 @@ def decide_scope(
     return Decision(next_scope, canaries, canaries, agreement, True, agreement.is_changed)
 
 
+MAX_ROUNDS = 3  # in which `settle` asks a canary
+
+
 def settle(first: Readings, ask_again: Callable[[Sequence[int]], Readings]) -> CanaryAnswers:
     """The majority of up to three answers to each: all are asked a second time, those that differ a third time."""
     answered = [place for place, reading in enumerate(first) if reading is not None]

@@ -5,7 +5,8 @@
 `review_events` and `meetings` (rows and back), `upkeep` (figures, pruning, export, forgetting).
 """
 
+from optimize_workers.ledger.database import place_of
 from optimize_workers.ledger.failures import LedgerError
 from optimize_workers.ledger.store import Ledger
 
-__all__ = ["Ledger", "LedgerError"]
+__all__ = ["Ledger", "LedgerError", "place_of"]

@@ -112,6 +112,14 @@ def _parse(url: str) -> URL:
     return parsed
 
 
+def place_of(url: str) -> str:
+    """Where a store is or would be, without user, password and options; opens nothing.
+
+    Raises: RefusedInputError if the URL names no store that can be opened.
+    """
+    return _place(_parse(url))
+
+
 def _place(url: URL) -> str:
     """Where the store is, without user, password and options."""
     if url.get_backend_name() == "sqlite":

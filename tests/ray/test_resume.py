@@ -242,15 +242,19 @@ def test_a_run_is_not_resumed_with_another_config(optimize):
     assert "--resume" in stderr and "seed was 0, is 7" in stderr
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_ctrl_c_stops_a_search_and_all_that_it_started(optimize, optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "number", "status"),
+    [*((optimizer, signal.SIGINT, 130) for optimizer in OPTIMIZERS), (OPTIMIZERS[0], signal.SIGTERM, 143)],
+)
+def test_ctrl_c_and_sigterm_stop_a_search_and_all_that_it_started(optimize, optimizer, number, status):
     process, out = optimize("stopped", optimizer=optimizer)
     wait_for_trials(process, out, 2)
     ours = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=40)
-    assert process.returncode == 130, stderr[-3_000:]
-    assert "interrupted" in stderr
+    assert process.returncode == status, stderr[-3_000:]
+    assert stderr.splitlines()[-1].endswith("; everything started here was stopped")
+    assert not [line for line in stderr.splitlines() if "raylet" in line or "serve" in line], "Ray keeps to itself"
     _, alive = psutil.wait_procs(ours, timeout=10)
     assert alive == []
     assert not (out / "result.json").exists()

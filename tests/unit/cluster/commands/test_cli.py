@@ -242,31 +242,3 @@ def test_status_of_an_endpoint_that_does_not_answer(registry_home, taken_port):
 def test_a_rollback_without_an_answer_fails(registry_home):
     announce(registry_home, 1)
     assert "does not answer" in refused("rollback", status=EXIT_FAILED)
-
-
-# --- dry runs ---
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["evaluate", "x.jsonl", "--out", "o"],
-        ["optimize", "x.jsonl", "--optimizer", "gepa", "--out", "o", "--budget", "50"],
-        ["label", "x.jsonl", "--release", "champion", "--out", "o"],
-        ["serve"],
-        ["deploy", "champion"],
-        ["demo", "--quick"],
-        ["status"],
-    ],
-)
-def test_a_dry_run_prints_the_resolved_config(arguments):
-    done = run(*arguments, "--dry-run")
-    assert (done.exit_code, done.stderr) == (0, "")
-    assert isinstance(json.loads(done.stdout), dict)
-
-
-def test_a_dry_run_shows_file_and_flags_together(tmp_path):
-    (tmp_path / "c.toml").write_text('data = "file.jsonl"\nlimit = 5\nout = "file"\n')
-    done = run("evaluate", "--config", tmp_path / "c.toml", "--limit", "7", "--mode", "guided", "--dry-run")
-    config = json.loads(done.stdout)
-    assert (config["data"], config["limit"], config["out"], config["mode"]) == ("file.jsonl", 7, "file", "guided")

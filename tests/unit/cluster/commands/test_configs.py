@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from cluster.adapting.config import EvaluateConfig, OptimizeConfig
-from cluster.commands.running import build_config
+from cluster.adapting.config import CalibrateConfig, EvaluateConfig, OptimizeConfig
+from cluster.commands.settings import build_config
 from cluster.endpoint.config import EXAMPLES, DeployConfig, ServeConfig
+from cluster.gating.config import GateRunConfig
 from cluster.labeling.config import LabelConfig
 from judge_serve.judging import AnswerMode, RefusedInputError
 
@@ -27,8 +28,16 @@ def test_defaults_are_the_shipped_judge_on_the_embedded_model():
 
 def test_a_file_gives_values_and_flags_override_them(tmp_path):
     file = write(tmp_path, 'data = "file.jsonl"\nout = "file"\nmode = "guided"\nlimit = 5\n')
-    config = build_config(EvaluateConfig, file, {"data": "flag.jsonl", "limit": None, "mode": None})
+    config = build_config(EvaluateConfig, file, {"data": "flag.jsonl"})
     assert (config.data, str(config.out), config.mode, config.limit) == ("flag.jsonl", "file", AnswerMode.GUIDED, 5)
+
+
+def test_a_flag_takes_out_what_a_file_sets(tmp_path):
+    file = write(tmp_path, 'data = "d"\nout = "o"\njudge = "j.toml"\nmode = "guided"\nlimit = 5\n')
+    flags = {"release": "champion", "judge": None, "mode": None, "limit": None, "split": None}
+    config = build_config(EvaluateConfig, file, flags)
+    assert (config.release, config.judge, config.mode) == ("champion", None, None)
+    assert (config.limit, config.split) == (None, "test")
 
 
 def test_a_flag_that_is_false_or_zero_is_given():
@@ -82,3 +91,59 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_an_unknown_key_of_a_file_is_refused(tmp_path):
     with pytest.raises(RefusedInputError, match="--datta: Extra inputs"):
         build_config(EvaluateConfig, write(tmp_path, 'datta = "x"'), EVALUATE)
+
+
+# --- the config.json of a run ---
+
+
+def kept(folder, config):
+    """The file that a run of this config leaves in its folder."""
+    folder.mkdir()
+    file = folder / "config.json"
+    file.write_text(json.dumps(config.saved()))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (EvaluateConfig, {}),
+        (EvaluateConfig, {"release": "champion", "limit": 3}),
+        (OptimizeConfig, {"optimizer": "gepa", "price": ["m=2/8"], "rules": {"min_examples": 7}}),
+        (CalibrateConfig, {"method": "none"}),
+        (GateRunConfig, {"release": "champion"}),
+    ],
+)
+def test_the_config_of_a_run_repeats_it_elsewhere(tmp_path, kind, settings):
+    ran = build_config(kind, None, {"data": "d.jsonl", "out": str(tmp_path / "run"), **settings})
+    file = kept(tmp_path / "run", ran)
+    assert build_config(kind, file, {"out": str(tmp_path / "again")}) == ran.model_copy(
+        update={"out": tmp_path / "again"}
+    )
+
+
+def test_the_config_of_a_run_does_not_overwrite_it(tmp_path):
+    ran = build_config(EvaluateConfig, None, {"data": "d.jsonl", "out": str(tmp_path / "run")})
+    with pytest.raises(
+        RefusedInputError, match=r"is of the run in .*run; give another --out to repeat it, or --resume"
+    ):
+        build_config(EvaluateConfig, kept(tmp_path / "run", ran), {})
+
+
+def test_a_run_that_cannot_be_resumed_is_not_said_to_be(tmp_path):
+    ran = build_config(LabelConfig, None, {"input": "x", "release": "champion", "out": str(tmp_path / "run")})
+    with pytest.raises(RefusedInputError, match=r"give another --out to repeat it$"):
+        build_config(LabelConfig, kept(tmp_path / "run", ran), {})
+
+
+def test_the_config_of_a_run_goes_on_with_it(tmp_path):
+    ran = build_config(EvaluateConfig, None, {"data": "d.jsonl", "out": str(tmp_path / "run")})
+    assert build_config(EvaluateConfig, kept(tmp_path / "run", ran), {"resume": True}).saved() == ran.saved()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3"])
+def test_a_file_that_is_no_config_of_a_run_is_refused(tmp_path, text):
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(RefusedInputError, match=r"--config .*config\.json: (not a readable JSON file|expected keys)"):
+        build_config(EvaluateConfig, file, EVALUATE)

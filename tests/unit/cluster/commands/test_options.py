@@ -1,7 +1,7 @@
 """Flags made from configs: every field is explained and can be given, and what is not given leaves the file's value."""
 
 import importlib
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 from pydantic import Field
 
+from cluster.adapting.config import OptimizeConfig
 from cluster.commands import COMMANDS, app
-from cluster.commands.options import as_click
+from cluster.commands.options import _kind_of, _metavar, as_click
 from cluster.commands.running import Command
+from cluster.commands.settings import build_config
 from cluster.runs.config import CommandConfig
 from judge_serve.judging.judgment import AnswerMode
 from optimize_workers.evidence.gate.config import GateConfig
@@ -31,10 +33,12 @@ class EveryKind(CommandConfig):
     mode: AnswerMode = Field(AnswerMode.GENERATE, description="how")
     folder: Path | None = Field(None, description="where")
     beside: tuple[Path, ...] | None = Field(None, description="beside what")
+    no_colour: bool = Field(False, description="grey")
     reason: Annotated[str, Field(min_length=3)] | None = Field(None, description="why")
     rules: GateConfig = Field(GateConfig(), description="a table")
 
 
+SEARCH = {"data": "x", "optimizer": "gepa", "out": "o"}
 GIVEN: list[dict[str, Any]] = []
 
 
@@ -88,6 +92,7 @@ def test_positional_names_are_fields(words, command):
         (["x", "--size", "0"], {"data": "x", "size": 0}),
         (["x", "--share", "0.25", "--reason", "why not"], {"data": "x", "share": 0.25, "reason": "why not"}),
         (["x", "--quick"], {"data": "x", "quick": True}),
+        (["x", "--no-quick", "--no-colour"], {"data": "x", "quick": False, "no_colour": True}),
         (["x", "--careful"], {"data": "x", "careful": True}),
         (["x", "--no-careful"], {"data": "x", "careful": False}),
         (["x", "--split", "val", "--mode", "guided"], {"data": "x", "split": "val", "mode": "guided"}),
@@ -104,6 +109,22 @@ def test_a_flag_that_is_given_overrides_the_file_and_one_that_is_not_leaves_it(t
     file = {"data": "file", "quick": True, "careful": False, "size": 3, "rest": ["a"]}
     assert given(*settings) == file
     assert given("flag", *settings, "--careful", "--size", "0") == {**file, "data": "flag", "careful": True, "size": 0}
+
+
+def test_a_flag_takes_out_what_the_file_sets(tmp_path):
+    (tmp_path / "c.toml").write_text(
+        'data = "file"\nquick = true\nno_colour = true\nsize = 3\nsplit = "val"\nbeside = ["a"]\nrest = ["a"]\n'
+    )
+    flags = ["--size", "none", "--split", "none", "--beside", "none", "--no-quick", "--colour"]
+    found = given("x", "none", "--config", str(tmp_path / "c.toml"), *flags)
+    assert found == {"data": "x", "quick": False, "no_colour": False}
+
+
+@pytest.mark.parametrize(("words", "command"), ALL, ids=[" ".join(words) for words, _ in ALL])
+def test_none_is_no_choice_of_a_setting_that_may_be_without_a_value(words, command):
+    for field in command.config.model_fields.values():
+        if field.default in (None, (), {}):
+            assert not re.search(r"\bnone\b", _metavar(_kind_of(field).of))
 
 
 def test_a_table_is_set_in_the_file_only(tmp_path):
@@ -139,7 +160,6 @@ def test_what_cannot_be_chosen_is_refused_in_one_line(arguments, why):
 
 
 def test_prices_are_given_one_by_one():
-    words = ["optimize", "x", "--optimizer", "gepa", "--out", "o", "--price", "m=2/8", "--price", "n=0/1"]
-    done = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
+    config = build_config(OptimizeConfig, None, {**SEARCH, "price": ("m=2/8", "n=0/1")})
     prices = {"m": {"prompt": 2.0, "completion": 8.0}, "n": {"prompt": 0.0, "completion": 1.0}}
-    assert json.loads(done.stdout)["price"] == prices
+    assert config.model_dump(mode="json")["price"] == prices

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 
 from cluster.endpoint.ray_environment import keep_ray_token_private, prepare_ray_environment
 
@@ -35,3 +37,20 @@ def test_a_new_ray_asks_for_a_token_and_a_cluster_of_others_is_met_as_it_is(monk
     assert mode_with(RAY_ADDRESS="head:6379") is None
     assert mode_with(RAY_ADDRESS="head:6379", RAY_AUTH_TOKEN="x") == "token"
     assert mode_with(RAY_ADDRESS="head:6379", RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN="x") == "disabled"
+
+
+def test_what_serve_tells_of_itself_stays_off_the_terminal_but_for_errors():
+    program = """
+from cluster.endpoint.ray_environment import keep_ray_quiet, prepare_ray_environment
+prepare_ray_environment()
+keep_ray_quiet()
+import logging, warnings
+warnings.simplefilter("ignore")
+from ray import serve  # sets the level of its logger
+logging.getLogger("ray.serve").warning("Nothing to shut down")
+logging.getLogger("ray.serve").error("broken")
+logging.getLogger("cluster").warning("our own")
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert "Nothing to shut down" not in said
+    assert "broken" in said and "our own" in said

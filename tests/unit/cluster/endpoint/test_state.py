@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from cluster.endpoint.state import ServeState, clear_state, read_state, started_at, write_state
@@ -78,3 +79,20 @@ def test_the_same_weights_under_the_same_name_are_served(changes, is_served):
 def test_a_recycled_process_id_counts_as_none(tmp_path):
     write_state(tmp_path, state(began=1.0))
     assert read_state(tmp_path) is None
+
+
+@pytest.mark.parametrize("step_s", [1, -1, 3_600])
+def test_a_running_serve_is_found_after_the_clock_was_set(tmp_path, monkeypatch, step_s):
+    write_state(tmp_path, state())
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + step_s)  # as the kernel tells it then
+    assert read_state(tmp_path) == state()
+
+
+def test_a_process_is_told_by_its_start_whatever_its_name(tmp_path):
+    name = tmp_path / "a) b (c"
+    name.symlink_to("/bin/sleep")
+    with subprocess.Popen([name, "60"]) as process:
+        began = started_at(process.pid)
+        process.kill()
+    assert began is not None and began - started_at(os.getpid()) >= 0
