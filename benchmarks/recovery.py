@@ -8,11 +8,12 @@ too long, or meet 429, 503, a trickled body, a reset, a page or an error in a 20
 evaluation one pair meets it always (429 left out). A request may take 0.5 s. Before some evaluations the model
 changes to another rating on at least half of all texts; in every other world 2 % of the replies differ by chance.
 
-Keys, each 0 where all is well: `lost` (pairs without a row), `doubled` (pairs with two rows, and replies that were
-complete and asked for again), `invented` (ratings that no reply held), `ended_early` (evaluations that raised),
-`unnoticed_changes` (starts after a change that say nothing of it, or pass on a rating of the model before),
-`false_alarms` (starts that say the model changed where it did not), `mislabelled` (pairs always refused, too long or
-failing whose row says another thing). `--full` has 300 evaluations; without it there are 60.
+Keys, each 0 where all is well: `lost` (pairs without a row), `doubled` (pairs with two rows), `invented` (ratings that
+no reply held), `ended_early` (evaluations that raised), `unnoticed_changes` (starts after a change that say nothing of
+it, or pass on a rating of the model before), `false_alarms` (starts that say the model changed where it did not),
+`mislabelled` (pairs always refused, too long or failing whose row says another thing). `detail.asked_again` counts
+replies that were sent whole and asked for again: on a busy machine some come after their 0.5 s. `--full` has 300
+evaluations; without it there are 60.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def compare(world: World, drawn: list[str], rows: list[dict[str, Any]]) -> Itera
     yield from (("doubled", doc_id) for doc_id, count in counts.items() if count > 1)
     for doc_id, ratings in world.eras[-1].items():
         if ratings.total() > 1:
-            yield "doubled", f"{doc_id} was asked again after {ratings.total() - 1} complete replies"
+            yield "asked_again", f"{doc_id} was asked again after {ratings.total() - 1} complete replies"
             world.eras[-1][doc_id] = Counter(dict.fromkeys(ratings, 1)) if len(ratings) == 1 else ratings
     for row in rows:
         if row["rating"] is None or world.eras[-1].get(row["doc_id"], {}).get(row["rating"]):
