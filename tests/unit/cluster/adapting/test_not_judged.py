@@ -52,6 +52,7 @@ class FakeSession:
     can_propose = False
 
     def __init__(self):
+        self.choice = self.reflection = None  # met all the same, see `session`
         self.poisoned = set()
         self.pool = InProcessPool(ScriptedEngine(rate), lambda call: call.item.doc_id in self.poisoned)
 

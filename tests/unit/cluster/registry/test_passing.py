@@ -56,6 +56,7 @@ def in_process(monkeypatch):
 
     class Opened:
         pool = InProcessPool(ScriptedEngine())
+        choice = ModelChoice(RELEASE.judge.model, SERVED, None)
 
         def found(self):
             return {}
@@ -68,9 +69,8 @@ def in_process(monkeypatch):
 
     monkeypatch.setattr(labeling, "open_session", lambda *_: Opened())
     identity = RELEASE.judge.model
-    choice = ModelChoice(identity, SERVED, None)
-    monkeypatch.setattr(labeling, "choice_for", lambda *_: choice)
-    monkeypatch.setattr(labeling, "reach_model", lambda *_: choice)
+    monkeypatch.setattr(labeling, "choice_for", lambda *_: Opened.choice)
+    monkeypatch.setattr(labeling, "reach_model", lambda *_: Opened.choice)
     monkeypatch.setattr(labeling, "meet", lambda *_: Met(identity, Lookup()))
 
 
