@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 RATINGS = 5
+LATE_S = 0.5
 TRICKLE_S = 4.0  # in all, far beyond the deadline of any call that meets it
 
 
@@ -69,11 +70,13 @@ class FaultyEndpoint:
     Attributes:
         base_url: where it answers.
         replied: ratings of complete replies, by the user turn that they answered; kept until `forget_replies`.
+        late: how many of them were not sent within `LATE_S` of their request, by the same.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self.base_url = ""
         self.replied: dict[str, Counter[int]] = defaultdict(Counter)
+        self.late: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._random = random.Random(seed)
         self._troubles: dict[str, Trouble] = {}
@@ -100,7 +103,7 @@ class FaultyEndpoint:
     def forget_replies(self) -> None:
         """Begin to keep replies anew."""
         with self._lock:
-            self.replied = defaultdict(Counter)
+            self.replied, self.late = defaultdict(Counter), Counter()
 
     def answer(self, text: str) -> tuple[Fault | None, str]:
         """What a user turn meets now, and the reply where it meets nothing."""
@@ -112,6 +115,11 @@ class FaultyEndpoint:
         """A reply is about to be sent whole."""
         with self._lock:
             self.replied[text][json.loads(reply)["rating"]] += 1
+
+    def note_sent(self, text: str, took_s: float) -> None:
+        """A reply was sent so long after its request came."""
+        with self._lock:
+            self.late[text] += took_s >= LATE_S
 
     def _next_fault(self, text: str) -> Fault | None:
         word = next((word for word in self._troubles if word in text), None)
@@ -176,12 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """A chat completion, or what its text meets."""
+        came = time.monotonic()
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         text = request["messages"][-1]["content"]
         fault, reply = self.endpoint.answer(text)
         if fault is None:
             self.endpoint.note(text, reply)
             self._send(200, _completion(request["model"], reply))
+            self.endpoint.note_sent(text, time.monotonic() - came)
         elif fault in _STATUS_BODIES:
             self._send(*_STATUS_BODIES[fault])
         elif fault is Fault.PAGE:

@@ -5,15 +5,14 @@
 Each evaluation is the command's own (`run_evaluate`: ledger, canaries, Ray workers, run folder) on 30 pairs drawn from
 a world's 60; the evaluations of a world share a ledger and an endpoint. In each some pairs meet a refusal, are called
 too long, or meet 429, 503, a trickled body, a reset, a page or an error in a 200, once or twice; in every fifth
-evaluation one pair meets it always (429 left out). A request may take 0.5 s. Before some evaluations the model
+evaluation one pair meets it always. A request may take 0.5 s. Before some evaluations the model
 changes to another rating on at least half of all texts; in every other world 2 % of the replies differ by chance.
 
-Keys, each 0 where all is well: `lost` (pairs without a row), `doubled` (pairs with two rows), `invented` (ratings that
-no reply held), `ended_early` (evaluations that raised), `unnoticed_changes` (starts after a change that say nothing of
-it, or pass on a rating of the model before), `false_alarms` (starts that say the model changed where it did not),
-`mislabelled` (pairs always refused, too long or failing whose row says another thing). `detail.asked_again` counts
-replies that were sent whole and asked for again: on a busy machine some come after their 0.5 s. `--full` has 300
-evaluations; without it there are 60.
+Keys, each 0 where all is well: `lost` (pairs without a row), `doubled` (pairs with two rows, and replies that were
+complete within those 0.5 s and asked for again), `invented` (ratings that no reply held), `ended_early` (evaluations
+that raised), `unnoticed_changes` (starts after a change that say nothing of it, or pass on a rating of the model
+before), `false_alarms` (starts that say the model changed where it did not), `mislabelled` (pairs always refused, too
+long or failing whose row says another thing). `--full` has 300 evaluations; without it there are 60.
 """
 
 from __future__ import annotations
@@ -42,8 +41,9 @@ EVALUATIONS, EVALUATIONS_FULL = 60, 300
 PER_WORLD = 10
 PAIRS, DRAWN = 60, 30
 TROUBLED = 10  # pairs of an evaluation that meet something
-HOPELESS = tuple(fault for fault in OF_THE_MOMENT if fault is not Fault.RATE_LIMIT)  # which takes over two minutes
-HOPELESS_EVERY = 5  # an evaluation in so many has a pair that is never answered, which takes 10 to 30 s to find out
+HOPELESS_EVERY = (
+    5  # an evaluation in so many has a pair that is never answered, which takes 10 to 30 s to find out, 429 two minutes
+)
 CHANGE_EVERY = 4  # an evaluation in so many has another model before it, on average
 CHANGED_SHARES = (0.5, 0.7, 1.0)
 FLIPPED_SHARE = 0.02
@@ -59,6 +59,7 @@ class World:
     Attributes:
         pairs: the words by which the endpoint knows the pairs' texts, by doc_id.
         eras: by doc_id and model, in the order of models, the ratings that complete replies held.
+        late: replies of the last evaluation that were not sent in time, by doc_id.
         refused: pairs whose refusal by this model the ledger holds.
     """
 
@@ -68,6 +69,7 @@ class World:
     chance: random.Random
     pairs: dict[str, str] = field(default_factory=dict)
     eras: list[dict[str, Counter[int]]] = field(default_factory=lambda: [{}])
+    late: Counter[str] = field(default_factory=Counter)
     refused: set[str] = field(default_factory=set)
 
     def collect_replies(self) -> None:
@@ -76,6 +78,7 @@ class World:
             for doc_id, word in self.pairs.items():
                 if word in text:
                     self.eras[-1].setdefault(doc_id, Counter()).update(ratings)
+                    self.late[doc_id] = self.endpoint.late[text]
         self.endpoint.forget_replies()
 
 
@@ -150,7 +153,7 @@ def draw_troubles(world: World, drawn: list[str], *, has_hopeless: bool) -> dict
     troubles[chosen[-3]] = Trouble(Fault.REFUSAL, None)
     troubles[chosen[-2]] = Trouble(Fault.TOO_LONG, None)
     if has_hopeless:
-        troubles[chosen[-1]] = Trouble(world.chance.choice(HOPELESS), None)
+        troubles[chosen[-1]] = Trouble(world.chance.choice(OF_THE_MOMENT), None)
     return troubles
 
 
@@ -168,7 +171,8 @@ def compare(world: World, drawn: list[str], rows: list[dict[str, Any]]) -> Itera
     yield from (("doubled", doc_id) for doc_id, count in counts.items() if count > 1)
     for doc_id, ratings in world.eras[-1].items():
         if ratings.total() > 1:
-            yield "asked_again", f"{doc_id} was asked again after {ratings.total() - 1} complete replies"
+            if ratings.total() - world.late[doc_id] > 1:
+                yield "doubled", f"{doc_id} was asked again after {ratings.total() - 1} complete replies"
             world.eras[-1][doc_id] = Counter(dict.fromkeys(ratings, 1)) if len(ratings) == 1 else ratings
     for row in rows:
         if row["rating"] is None or world.eras[-1].get(row["doc_id"], {}).get(row["rating"]):

@@ -107,8 +107,8 @@ def running(config: dict[str, Any], on_wait: Callable[[str], None] | None = None
         deploy(config, on_wait=on_wait)
         yield
     finally:
-        if is_served:
-            serve.delete(application["name"])
+        if is_served or serve.status().applications.keys() - {application["name"]}:
+            serve.delete(application["name"])  # others came meanwhile, or were there before
         else:
             serve.shutdown()
 

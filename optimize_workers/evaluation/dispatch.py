@@ -194,7 +194,7 @@ class Dispatcher:
             trouble.spent_s += spent_s
             is_too_late = trouble.spent_s >= self._retry.deadline_s
             if isinstance(error, RateLimitedError):  # nobody's fault while others are asked, too
-                error = self._put_off(trouble, error, is_alone=not (wave.num_waiting or wave.num_under_way))
+                error = self._put_off(trouble, error)
             else:
                 trouble.failures += 1
             is_too_often = trouble.failures > (MAX_FAILURES if is_transient else MAX_REFUSALS)
@@ -207,9 +207,12 @@ class Dispatcher:
         elif not is_its_own:
             self._is_in_doubt = True
 
-    def _put_off(self, trouble: Trouble, error: RateLimitedError, *, is_alone: bool) -> RateLimitedError:
-        """A rate limit of a call that is alone is waited out longer each time: a request may be too large for one."""
-        if not is_alone:
+    def _put_off(self, trouble: Trouble, error: RateLimitedError) -> RateLimitedError:
+        """A limit met where only calls in trouble are left is waited out longer each time: one may be too large for it.
+
+        While any other call of any wave is under way or waits, it is nobody's fault, and nobody is made to wait longer.
+        """
+        if self.num_under_way or any(wave.has_untroubled for wave in self._turns):
             return error
         trouble.rate_limits += 1
         pause_s = FIRST_PROBE_S * 2 ** (trouble.rate_limits - 1)

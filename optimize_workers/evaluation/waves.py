@@ -100,6 +100,11 @@ class Wave:
         trouble = self.troubles.get(self.waiting[0])
         return trouble is None or not trouble.is_suspicious
 
+    @property
+    def has_untroubled(self) -> bool:
+        """Whether a call waits that nothing went wrong with so far."""
+        return any(place not in self.troubles for place in self.waiting)
+
     def take(self, most: int) -> list[CallId]:
         """The next calls, at most so many; one that may kill its worker goes alone."""
         if self.waiting:
