@@ -8,6 +8,7 @@ from cluster.review.desk import Desk
 from cluster.review.serving import serve_page
 from cluster.runs.recorded import LEARNING_SPLITS, read_run
 from optimize_workers.ledger import Ledger
+from tests.installable import missing
 from tests.recorded_runs import make_pairs, write_run
 
 TIMEOUT_MS = 15_000
@@ -18,7 +19,7 @@ def chromium():
     """A browser without windows; gone before the next module, as Playwright leaves an event loop running until then."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
-        pytest.skip("no Chromium is installed here (apt-get install chromium)")
+        missing("Chromium", "chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

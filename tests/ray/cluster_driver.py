@@ -8,6 +8,8 @@ import httpx
 from cluster.endpoint import application
 from cluster.endpoint.ray_cluster import connected_ray, shipped_packages
 
+PATHS = ("/first", "/declared", "/program", "/ours")
+
 
 def serve_of_the_cluster():
     """Where it listens."""
@@ -16,30 +18,33 @@ def serve_of_the_cluster():
 
 
 def serve_beside_others():
-    """What is answered by three applications while ours runs beside two of others, and after that."""
+    """What is answered while ours runs beside applications of others, and after that.
+
+    Serve itself was started by another command of ours, which ends last: by then others rely on it.
+    """
+    import applications  # as the nodes have it
     from ray import serve
 
     port = application.free_port()
-    model = {"name": "m", "source": "none", "revision": "r", "gpus": 0}
-    with connected_ray() as ray_here:
+    with connected_ray() as ray_here, application.running(_config("foreign", "first", port)):
         assert not ray_here.is_own
-        application.deploy(_config("foreign", model, port=port, name="declared"))
-        import applications  # as the nodes have it
-
+        application.deploy(_config("foreign", "declared", port))
         serve.run(applications.foreign({}), name="program", route_prefix="/program")
-        ours = _config("ours", model, port=port, name="ours", runtime_env=shipped_packages())
-        with application.running(ours):
+        with application.running(_config("ours", "ours", port, shipped_packages())):
             during = _answers(port)
+    with connected_ray():
         return {"during": during, "after": _answers(port)}
 
 
-def _config(application, model, *, name, **options):
-    application.IMPORT_PATH = f"applications:{application}"
-    return application.serve_config([model], None, host="127.0.0.1", name=name, route_prefix=f"/{name}", **options)
+def _config(builder, name, port, runtime_env=None):
+    application.IMPORT_PATH = f"applications:{builder}"
+    model = {"name": "m", "source": "none", "revision": "r", "gpus": 0}
+    options = {"name": name, "route_prefix": f"/{name}", "runtime_env": runtime_env}
+    return application.serve_config([model], None, host=application.LOOPBACK, port=port, **options)
 
 
 def _answers(port):
-    answers = {path: httpx.get(f"http://127.0.0.1:{port}{path}") for path in ("/declared", "/program", "/ours")}
+    answers = {path: httpx.get(f"http://127.0.0.1:{port}{path}") for path in PATHS}
     return {path: answer.text if answer.is_success else None for path, answer in answers.items()}
 
 

@@ -89,8 +89,9 @@ def test_an_endpoint_is_judged_on_workers_of_the_cluster_and_no_serve_is_started
 
 def test_what_a_cluster_serves_stays_while_a_model_is_served_beside_it_and_after(cluster):
     found = cluster.drive("serve_beside_others")
-    assert found["during"] == {"/declared": "of others", "/program": "of others", "/ours": "m"}
-    assert found["after"] == {"/declared": "of others", "/program": "of others", "/ours": None}
+    theirs = {"/declared": "of others", "/program": "of others"}
+    assert found["during"] == {**theirs, "/first": "of others", "/ours": "m"}
+    assert found["after"] == {**theirs, "/first": None, "/ours": None}
     assert cluster.drive("serve_of_the_cluster") is not None
 
 

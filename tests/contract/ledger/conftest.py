@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from optimize_workers.ledger import Ledger
 from optimize_workers.ledger.database import Database
+from tests.installable import missing
 
 _OWNER = "postgres"  # PostgreSQL refuses to run as root
 
@@ -34,7 +35,7 @@ def postgres():
     """The socket folder of a PostgreSQL server; user `ledger`, any password."""
     binaries = _binaries()
     if binaries is None:
-        pytest.skip("no PostgreSQL server is installed here (apt-get install postgresql)")
+        missing("a PostgreSQL server", "postgresql")
     folder = Path(tempfile.mkdtemp(prefix="ledger-pg-", dir="/tmp"))  # a socket's path has 107 bytes at most
     try:
         if os.geteuid() == 0:
