@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ray_head import ray_head
+from benchmarks.ray_head import CLUSTER_OF_OTHERS, ray_head
 from cluster.endpoint.config import EXAMPLES
 from judge_serve.judging import EngineReply
 from tests.contract.endpoints import Endpoint, completion, json_answer
@@ -72,6 +72,7 @@ def cluster(tmp_path_factory):
         (folder / "older" / package).mkdir(parents=True)
         (folder / "older" / package / "__init__.py").write_text("raise ImportError('an older version')\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    kept |= {name: value for name, value in CLUSTER_OF_OTHERS.items() if name != "RAY_AUTH_MODE"}  # as nothing says it
     environment = {**kept, "HOME": str(folder), "RELEVANCE_JUDGE_HOME": str(folder / "home"), "PYTHONPATH": str(folder)}
     with ray_head(folder / "ray", {"PYTHONPATH": f"{folder / 'older'}{os.pathsep}{folder}"}) as address:
         yield Cluster(address, folder, environment)
