@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from cluster.progress import Progress
 from cluster.runs.folder import RunFolder
 from cluster.runs.versions import made_with
@@ -27,6 +29,7 @@ class Run:
     Attributes:
         command: which one, as the ledger and the gate's record name it.
         is_resumed: whether it goes on with one that did not finish.
+        lock: held until the run or its process ends, so that nobody else writes there.
     """
 
     command: str
@@ -34,6 +37,7 @@ class Run:
     ledger: Ledger
     progress: Progress
     is_resumed: bool = False
+    lock: FileLock | None = None
 
     def note_model(self, model: ModelIdentity) -> None:
         """Keep what answers in this run.
@@ -55,8 +59,7 @@ class Run:
     @property
     def study_journal(self) -> Path:
         """Where an optimizer keeps the journal of this run's study: in the home, one per run folder."""
-        digest = digest_of_text(str(self.folder.path.resolve()))
-        return home() / "studies" / f"{self.folder.path.name}-{digest[:12]}.journal"
+        return home() / "studies" / f"{_place_of(self.folder.path)}.journal"
 
     @staticmethod
     def made_with() -> dict[str, Any]:
@@ -66,6 +69,8 @@ class Run:
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Write `result.json`, last of all files: its presence means that the run is complete; returns the content."""
         self.folder.write_json("result.json", result)
+        if self.lock is not None:
+            self.lock.release(force=True)
         return result
 
 
@@ -115,11 +120,29 @@ def begin_run(
         progress: told what goes on.
         resume: whether the run goes on with the unfinished one in `out`.
 
-    Raises: RefusedInputError, see `RunFolder.create`.
+    Raises: RefusedInputError if another command writes there, and see `RunFolder.create`.
     """
+    lock = _alone_in(out)
     folder = RunFolder.create(out, saved, resume=resume)
     ledger.record_run(str(folder.path.resolve()), command)
-    return Run(command, folder, ledger, progress, is_resumed=resume)
+    return Run(command, folder, ledger, progress, is_resumed=resume, lock=lock)
+
+
+def _alone_in(out: Path) -> FileLock:
+    """The lock of a folder, in the home; the system frees it where a process is killed."""
+    locks = home() / "runs"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{_place_of(out)}.lock", timeout=0.0, thread_local=False, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RefusedInputError(f"another command writes into {out} now; choose another --out or wait for it") from None
+    return lock
+
+
+def _place_of(out: Path) -> str:
+    """A name for a run's folder that no other has."""
+    return f"{out.name}-{digest_of_text(str(out.resolve()))[:12]}"
 
 
 def count_opening(dataset: Dataset, split: str, ledger: Ledger, command: str, run: Path | str) -> int:
