@@ -122,14 +122,18 @@ class FaultyEndpoint:
         return trouble.fault if trouble.times is None or self._met[word] <= trouble.times else None
 
     def _rating(self, text: str) -> int:
-        rating = blake2b(text.encode(), digest_size=2).digest()[0] % RATINGS
         number = self._numbers.setdefault(text, len(self._numbers))
+        rating = _draw(text, 0) % RATINGS
         for change, share in enumerate(self._changes, 1):
             if int((number + 1) * share) > int(number * share):  # evenly spread: of any n neighbours about n * share
-                rating = (rating + change) % RATINGS if change % RATINGS else (rating + 1) % RATINGS
+                rating = (rating + 1 + _draw(text, change) % (RATINGS - 1)) % RATINGS  # no model comes back
         if self._random.random() < self._flip_share:
             rating = (rating + 1) % RATINGS
         return rating + 1
+
+
+def _draw(text: str, change: int) -> int:
+    return blake2b(f"{change} {text}".encode(), digest_size=2).digest()[0]
 
 
 @contextmanager

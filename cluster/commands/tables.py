@@ -33,6 +33,19 @@ def print_figures(title: str, judges: list[tuple[str, dict[str, Any]]]) -> None:
     for name, figures in judges:
         if figures.get("not_judged"):
             print_plain(not_judged_line(name, figures))
+    for line in sorted({change_line(figures["model"]) for _, figures in judges if "model" in figures} - {""}):
+        print_plain(line)
+
+
+def change_line(model: dict[str, Any]) -> str:
+    """That a model is not the one that was recorded before; empty where it is."""
+    if not model["changed"]:
+        return ""
+    canaries = model["canaries"]
+    agreed = f" ({canaries['agree']} of {canaries['n']} canaries agree)" if canaries else ""
+    return (
+        f"changed    {model['name']} answers otherwise than before{agreed}; nothing that was recorded then is in this"
+    )
 
 
 def not_judged_line(name: str, figures: dict[str, Any]) -> str:

@@ -48,22 +48,36 @@ def connected_ray(num_cpus: int | None = None) -> Iterator[ConnectedRay]:
             ray.shutdown()
         return
     keep_ray_token_private()
+    with _thread_of_ray() as thread:
+        try:
+            address = _start_ray(thread, num_cpus or max(4, os.cpu_count() or 1))  # workers wait, mostly
+            keep_ray_token_private()
+            yield ConnectedRay(address, is_own=True)
+        finally:
+            thread.submit(_shut_down).result()
+
+
+def _start_ray(thread: ThreadPoolExecutor, num_cpus: int) -> str:
+    import ray
+
     start = partial(
         ray.init,
         address="local",  # never a Ray that somebody else started on this machine
-        num_cpus=num_cpus or max(4, os.cpu_count() or 1),  # workers and ingress wait most of the time
+        num_cpus=num_cpus,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    with _thread_of_ray() as thread:
-        try:
-            context = _outcome_of(thread.submit(start))
-            keep_ray_token_private()
-            yield ConnectedRay(str(context.address_info["gcs_address"]), is_own=True)
-        finally:
-            thread.submit(_shut_down).result()
+    try:
+        context = _outcome_of(thread.submit(start))
+    except Exception as error:  # Ray raises that class itself where its processes are not up in time
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServingFailedError(
+            f"Ray does not start on this machine: {reason} What its processes said is in /tmp/ray/session_latest/logs; "
+            "a machine that is short of processor time or memory may just need another try"
+        ) from error
+    return str(context.address_info["gcs_address"])
 
 
 def cluster_address() -> str | None:

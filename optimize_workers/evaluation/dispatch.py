@@ -35,6 +35,7 @@ from judge_serve.judging.task import Item
 from optimize_workers.evaluation.waves import Arrived, CallId, Trouble, Wave
 
 MAX_FAILURES = 4  # times one call may fail while others are answered
+MAX_RATE_LIMITS = 8  # times a call that is left alone may meet a rate limit; the pauses between double to 2 min in all
 MAX_REFUSALS = 1  # the same for an error that no retry mends, such as a bad request
 MAX_DEATHS = 3  # times a worker may die with one call while nothing of its wave is judged
 DEATHS_TOGETHER = 1  # after so many in a row a call goes alone
@@ -190,10 +191,14 @@ class Dispatcher:
         trouble.answered_before = self.num_judged
         is_transient = isinstance(error, TransientError)
         if is_its_own:
-            trouble.failures += not isinstance(error, RateLimitedError)  # nobody's fault; its time counts
             trouble.spent_s += spent_s
             is_too_late = trouble.spent_s >= self._retry.deadline_s
-            if is_too_late or trouble.failures > (MAX_FAILURES if is_transient else MAX_REFUSALS):
+            if isinstance(error, RateLimitedError):  # nobody's fault while others are asked, too
+                error = self._put_off(trouble, error, is_alone=not (wave.num_waiting or wave.num_under_way))
+            else:
+                trouble.failures += 1
+            is_too_often = trouble.failures > (MAX_FAILURES if is_transient else MAX_REFUSALS)
+            if is_too_late or is_too_often or trouble.rate_limits > MAX_RATE_LIMITS:
                 self._give_up_on(call, wave, f"{_words(error)} (while others were answered)")
                 return
         wave.waiting.append(call.place)
@@ -201,6 +206,14 @@ class Dispatcher:
             self._pause(error)
         elif not is_its_own:
             self._is_in_doubt = True
+
+    def _put_off(self, trouble: Trouble, error: RateLimitedError, *, is_alone: bool) -> RateLimitedError:
+        """A rate limit of a call that is alone is waited out longer each time: a request may be too large for one."""
+        if not is_alone:
+            return error
+        trouble.rate_limits += 1
+        pause_s = FIRST_PROBE_S * 2 ** (trouble.rate_limits - 1)
+        return RateLimitedError(str(error), retry_after_s=max(error.retry_after_s, pause_s))
 
     def lost(self, calls: Sequence[CallId]) -> None:
         """A worker died with these calls; they are sent again, after the others of their wave.

@@ -38,6 +38,7 @@ class Trouble:
         answered_before: answers of the pool when it was first sent, or last failed.
         tries: how often it failed, in outages too.
         failures: how often it failed while others were answered, 429 left out.
+        rate_limits: how often it alone was put off by a rate limit, with nothing else to ask.
         spent_s: how long workers were at it in these failures.
         deaths: workers that died with it, one after the other, while nothing of its wave was judged.
         judged_then: judgments of its wave at the last death.
@@ -47,6 +48,7 @@ class Trouble:
     answered_before: int
     tries: int = 0
     failures: int = 0
+    rate_limits: int = 0
     spent_s: float = 0.0
     deaths: int = 0
     judged_then: int = -1

@@ -7,10 +7,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
-from cluster.endpoint.application import LOOPBACK, free_port
+from benchmarks.ray_head import ray_head
 from cluster.endpoint.config import EXAMPLES
 from judge_serve.judging import EngineReply
 from tests.contract.endpoints import Endpoint, completion, json_answer
@@ -40,30 +39,12 @@ def ours(args):
 
 
 class Cluster:
-    """A head without token authentication, whose workers find an older version of our packages; and its user."""
+    """A cluster without token authentication, whose workers find an older version of our packages, and its user."""
 
-    def __init__(self, folder):
-        self.address = f"{LOOPBACK}:{free_port()}"
+    def __init__(self, address, folder, environment):
+        self.address = address
+        self.environment = environment
         self._folder = folder
-        older = folder / "older"
-        for package in ("cluster", "judge_serve", "optimize_workers"):
-            (older / package).mkdir(parents=True)
-            (older / package / "__init__.py").write_text("raise ImportError('an older version')\n")
-        (folder / "applications.py").write_text(APPLICATIONS)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        self.environment = {**kept, "HOME": str(folder), "RELEVANCE_JUDGE_HOME": str(folder / "home")}
-        self.environment["PYTHONPATH"] = str(folder)
-        options = [f"--port={self.address.rpartition(':')[2]}", f"--node-ip-address={LOOPBACK}", "--num-cpus=4"]
-        options += ["--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder / 'ray'}"]
-        self._head = subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *options],
-            env={**self.environment, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": f"{older}{os.pathsep}{folder}"},
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert any("runtime started" in line for line in self._head.stdout), "Ray does not start"
 
     def run(self, *arguments):
         """A program of the cluster's user, in a folder of its own; returns what it did."""
@@ -82,19 +63,18 @@ class Cluster:
         assert done.returncode == 0, done.stderr[-3_000:]
         return json.loads(done.stdout.splitlines()[-1])
 
-    def close(self):
-        processes = [self._head, *psutil.Process(self._head.pid).children(recursive=True)]
-        for process in processes:  # asked kindly, Ray takes half a minute
-            process.kill()
-        self._head.wait(60)
-        self._head.stdout.close()
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("c"))  # short: Ray's sockets are below it
-    yield cluster
-    cluster.close()
+    folder = tmp_path_factory.mktemp("c")  # short: Ray's sockets are below it
+    (folder / "applications.py").write_text(APPLICATIONS)
+    for package in ("cluster", "judge_serve", "optimize_workers"):
+        (folder / "older" / package).mkdir(parents=True)
+        (folder / "older" / package / "__init__.py").write_text("raise ImportError('an older version')\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {**kept, "HOME": str(folder), "RELEVANCE_JUDGE_HOME": str(folder / "home"), "PYTHONPATH": str(folder)}
+    with ray_head(folder / "ray", {"PYTHONPATH": f"{folder / 'older'}{os.pathsep}{folder}"}) as address:
+        yield Cluster(address, folder, environment)
 
 
 def test_an_endpoint_is_judged_on_workers_of_the_cluster_and_no_serve_is_started(cluster):

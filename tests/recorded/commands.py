@@ -15,12 +15,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+
+from benchmarks.ray_head import CLUSTER_OF_OTHERS, ray_head
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -114,12 +116,12 @@ def endpoint() -> Iterator[None]:
         process.communicate(timeout=20)
 
 
-def run(words: list[str], folder: Path, home: Path) -> dict[str, Any]:
-    """What one command wrote to stdout and its exit status."""
+def run(words: list[str], folder: Path, home: Path, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What one command wrote to stdout and its exit status; `more` is added to its environment."""
     words = [word.replace("{out}", str(folder)) for word in words]
     words += [] if "--dry-run" in words else ["--json"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RELEVANCE_JUDGE_")}
-    environment |= {"RELEVANCE_JUDGE_HOME": str(home), "COLUMNS": "160"}
+    environment |= {"RELEVANCE_JUDGE_HOME": str(home), "COLUMNS": "160", **(more or {})}
     done = subprocess.run(
         [sys.executable, "-m", "cluster", *words],
         env=environment,
@@ -191,9 +193,10 @@ def run_all(folder: Path) -> dict[str, Any]:
     home, out = folder / "home", folder / "out"
     out.mkdir(parents=True)
     found: dict[str, Any] = {}
-    with endpoint():
+    with endpoint(), tempfile.TemporaryDirectory(prefix="rj") as scratch, ray_head(Path(scratch)) as address:
+        on_one_ray = {**CLUSTER_OF_OTHERS, "RAY_ADDRESS": address}  # one that is started once is quicker
         for name, words in COMMANDS.items():
-            found[name] = run(words, out, home)
+            found[name] = run(words, out, home, on_one_ray)
     for name, words in COMMANDS.items():
         if "--out" in words and (made := Path(words[words.index("--out") + 1].replace("{out}", str(out)))).is_dir():
             found[name]["files"] = written(made)

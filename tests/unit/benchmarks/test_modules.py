@@ -64,3 +64,11 @@ def test_the_registry_reaches_its_figures():
     assert {key: result[key] < 1 for key in ("register_s", "resolve_s", "champion_s")} == dict.fromkeys(
         ("register_s", "resolve_s", "champion_s"), True
     )
+
+
+@pytest.mark.nightly
+@pytest.mark.ray
+def test_an_endpoint_that_fails_in_all_ways_loses_doubles_and_invents_nothing():
+    result = run("recovery", 1_200)
+    keys = ("lost", "doubled", "invented", "ended_early", "unnoticed_changes", "false_alarms", "mislabelled")
+    assert {key: result[key] for key in keys} == dict.fromkeys(keys, 0)

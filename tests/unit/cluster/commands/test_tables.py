@@ -2,6 +2,7 @@
 
 from cluster.commands.evaluate import ranking_tables
 from cluster.commands.printing import print_plain, printable
+from cluster.commands.tables import print_figures
 
 STEERS = "a\x1b[31m\x1b]0;title\x07\u202eb"
 UNKNOWN = {"value": 0.5, "ci95": None}
@@ -24,3 +25,13 @@ def test_a_line_does_not_steer_the_terminal_either(capsys):
 
 def test_spaces_of_other_scripts_are_kept():
     assert printable("100\u00a0km\u3000x\n") == "100\u00a0km\u3000x\n"
+
+
+def test_a_model_that_changed_is_said_once_and_one_that_did_not_is_not(capsys):
+    figures = {"nmse": 4.0, "nmse_ci95": [3.0, 5.0], "valid": 9, "invalid": 0, "nmse_valid": 4.0, "nmse_constant": 9.0}
+    figures |= {"skill": None}
+    model = {"name": "m", "changed": True, "canaries": {"n": 20, "agree": 7}}
+    print_figures("9 pairs", [("baseline", {**figures, "model": model}), ("winner", {**figures, "model": model})])
+    assert capsys.readouterr().out.count("7 of 20 canaries agree") == 1
+    print_figures("9 pairs", [("judge", {**figures, "model": {**model, "changed": False}})])
+    assert "changed" not in capsys.readouterr().out

@@ -184,3 +184,20 @@ def test_a_limit_of_requests_is_held_against_nobody(clock):
         if limited in taken:
             dispatcher.failed(limited, RateLimitedError("busy"), sent_at, spent_s=1.0)
     assert all(judgment.is_judged for arrived in arrivals(wave) for judgment in arrived.judgments)
+
+
+def limited_until(clock, ends_at, place=3):
+    """One call of a wave meets a rate limit until then, as a request does that is larger than the limit for tokens."""
+    return lambda id: RateLimitedError("too many tokens") if id.place == place and clock.now < ends_at else None
+
+
+def test_a_call_that_alone_meets_a_limit_for_ever_is_not_judged_in_the_end(clock):
+    judged, errors, took_s = play(clock, [wave_of(20)], limited_until(clock, float("inf")))
+    assert (errors, len(judged), set(causes_of(judged))) == ({}, 20, {3})
+    assert "too many tokens" in causes_of(judged)[3]
+    assert 60.0 < took_s < 300.0
+
+
+def test_a_limit_that_ends_after_a_minute_costs_no_judgment(clock):
+    judged, errors, _ = play(clock, [wave_of(20)], limited_until(clock, clock.now + 60.0))
+    assert (errors, len(judged), causes_of(judged)) == ({}, 20, {})
