@@ -28,8 +28,7 @@ def end_on_signals() -> None:
 def end_on_sigterm() -> None:
     """Have SIGTERM raise `Terminated`, so that all that was started is stopped.
 
-    Ray has its own idea of it each time it is started or attached to: it ends the process at once. So this is called
-    again after that.
+    Ray's core puts a handler of its own in place, so this is called again when Ray is started or attached to.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
